@@ -1,0 +1,44 @@
+# What people do here. `make help` lists it.
+export UV_PYTHON_DOWNLOADS = never
+UV := $(or $(shell command -v uv),.uv/bin/uv)
+RUN := .venv/bin
+
+.PHONY: help run test check format test-compose clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: .venv/runtime ## migrate an embedded SQLite database, make the first account, serve on http://127.0.0.1:8000
+	@$(RUN)/audit-service setup
+	@exec $(RUN)/audit-service serve
+
+test: .venv/dev ## run the tests, on SQLite and on a PostgreSQL that they start themselves
+	$(RUN)/pytest -n auto $(ARGS)
+
+check: .venv/dev ## lint, format, types, import contracts, lock file
+	$(UV) lock --check
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+format: .venv/dev ## put the code into its one format
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+test-compose: ## build the image, start the containers, log in and read the history (needs docker)
+	tests/compose.sh
+
+clean: ## remove what was built here; ./instance and its data stay
+	rm -rf .venv .uv dist
+
+.venv/runtime: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --quiet --locked --inexact --no-dev
+	@touch $@
+
+.venv/dev: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --quiet --locked
+	@touch $@ .venv/runtime
+
+.uv/bin/uv:
+	python3 -m pip install --quiet --disable-pip-version-check --target .uv uv
