@@ -1,0 +1,125 @@
+"""What is common to everything that touches the database: the base of the models, column types, engines."""
+
+import ipaddress
+import sqlite3
+from datetime import UTC, datetime
+from typing import Any
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, create_engine, event
+from sqlalchemy.dialects.postgresql import INET, JSONB
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from audit_service.errors import SettingsError
+
+BUSY_TIMEOUT = 2  # seconds that a statement waits for SQLite's write lock or for a connection to PostgreSQL
+
+
+class Base(DeclarativeBase):
+    """Base of the models. Constraints have names, so that a migration can speak of them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Base)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time, in UTC, to the microsecond. Naive times are refused: nobody can tell what they mean."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Turn an aware time of any zone into UTC; raise ``ValueError`` for a naive one."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone cannot be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Return the time as aware, in UTC, whatever the database made of it."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class IpAddress(TypeDecorator[str]):
+    """An IPv4 or IPv6 address in the canonical text of RFC 5952; INET on PostgreSQL."""
+
+    impl = String(45)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose INET where there is one."""
+        return dialect.type_descriptor(INET() if dialect.name == "postgresql" else String(45))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Store the canonical form; raise ``ValueError`` for what is no address."""
+        return None if value is None else str(ipaddress.ip_address(value))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return text, whatever the driver made of it."""
+        return None if value is None else str(value)
+
+
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+def engine_options(url: URL) -> dict[str, Any]:
+    """Return the keyword arguments for ``create_engine``: bounded waits, no values of rows in error messages."""
+    options: dict[str, Any] = {"hide_parameters": True}
+    if url.get_backend_name() == "sqlite":
+        options["connect_args"] = {"timeout": BUSY_TIMEOUT}
+    else:
+        options["pool_pre_ping"] = True
+        options["connect_args"] = {
+            "connect_timeout": BUSY_TIMEOUT,
+            "application_name": "audit-service",
+            "options": "-c timezone=utc",
+        }
+    return options
+
+
+def make_engine(url: URL, *, writes: bool = False) -> Engine:
+    """Make an engine of our own. With *writes* a transaction on SQLite takes the write lock as it begins."""
+    if is_memory(url):
+        raise SettingsError("an in-memory SQLite database cannot hold the trail: name a file in AUDIT_DATABASE_URL")
+    engine = create_engine(url, **engine_options(url))
+    prepare_engine(engine, begin="BEGIN IMMEDIATE" if writes else "BEGIN")
+    return engine
+
+
+def prepare_engine(engine: Engine, *, begin: str = "BEGIN") -> None:
+    """Make SQLite connections of *engine* durable, concurrent and really transactional; others need nothing."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN comes too late, and never before DDL
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT * 1000}")  # before WAL: that one may have to wait
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def begin_transaction(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def is_memory(url: URL) -> bool:
+    """Tell whether *url* names a SQLite database that lives in one connection's memory."""
+    return url.get_backend_name() == "sqlite" and (
+        url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"
+    )

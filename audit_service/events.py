@@ -1,0 +1,53 @@
+"""Events on their way into the trail. Same field names as the columns of ``models``, the JSON and the CSV."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import field
+from uuid_utils.compat import uuid7
+
+from audit_service.vocabulary import Action, Outcome, Reason
+
+DETAILS_LIMIT = 4096  # bytes of JSON
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class NewEvent(msgspec.Struct, kw_only=True, frozen=True):
+    """What every event has. Its id is made with it: storing the same id twice is storing it once."""
+
+    id: UUID = field(default_factory=uuid7)
+    timestamp: datetime = field(default_factory=_now)
+    app: str
+    username: str | None
+    remote_addr: str | None = None
+    request_id: str | None = None
+
+
+class NewLogin(NewEvent, kw_only=True, frozen=True):
+    """A login, failed login or logout."""
+
+    username: str
+    action: Action = Action.LOGIN
+    outcome: Outcome = Outcome.SUCCESS
+    reason: Reason | None = None
+    user_agent: str | None = None
+    method: str | None = "password"
+    details: dict[str, Any] | None = None
+
+
+class NewError(NewEvent, kw_only=True, frozen=True):
+    """An unhandled exception."""
+
+    username: str | None = None
+    exception_type: str
+    message: str
+    traceback: str
+    fingerprint: str
+    http_method: str | None = None
+    path: str | None = None
+    endpoint: str | None = None

@@ -1,0 +1,94 @@
+"""The tables: columns and indexes, no queries. The README's table says what each field means."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, String, Text, UniqueConstraint, Uuid
+from sqlalchemy.orm import Mapped, mapped_column
+
+from audit_service.database import Base, IpAddress, Json, UtcDateTime
+
+
+class EventColumns:
+    """What every event has, first. An event row never changes once it is written."""
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, sort_order=-9)
+    seq: Mapped[int] = mapped_column(BigInteger, sort_order=-8)
+    timestamp: Mapped[datetime] = mapped_column(UtcDateTime, sort_order=-7)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, sort_order=-6)
+    app: Mapped[str] = mapped_column(String(64), sort_order=-5)
+    remote_addr: Mapped[str | None] = mapped_column(IpAddress, sort_order=-4)
+    request_id: Mapped[str | None] = mapped_column(String(128), sort_order=-3)
+
+
+class LoginEvent(EventColumns, Base):
+    """A login, failed login or logout."""
+
+    __tablename__ = "login_events"
+    __table_args__ = (
+        UniqueConstraint("seq"),
+        Index(None, "timestamp", "seq"),
+        Index(None, "username", "timestamp", "seq"),
+    )
+
+    action: Mapped[str] = mapped_column(String(16))
+    outcome: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(String(32))
+    username: Mapped[str] = mapped_column(String(255))
+    user_agent: Mapped[str | None] = mapped_column(String(512))
+    method: Mapped[str | None] = mapped_column(String(32))
+    details: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+
+class ErrorEvent(EventColumns, Base):
+    """An unhandled exception."""
+
+    __tablename__ = "error_events"
+    __table_args__ = (UniqueConstraint("seq"), Index(None, "timestamp", "seq"))
+
+    exception_type: Mapped[str] = mapped_column(String(255))
+    message: Mapped[str] = mapped_column(Text)
+    traceback: Mapped[str] = mapped_column(Text)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    http_method: Mapped[str | None] = mapped_column(String(16))
+    path: Mapped[str | None] = mapped_column(Text)
+    endpoint: Mapped[str | None] = mapped_column(String(255))
+    username: Mapped[str | None] = mapped_column(String(255))
+
+
+class TrailHead(Base):
+    """One row that holds the size of the trail. Its lock orders the writers, so ``seq`` is gap-free."""
+
+    __tablename__ = "trail_head"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    size: Mapped[int] = mapped_column(BigInteger)
+
+
+class Account(Base):
+    """Somebody who can log in to the service itself."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (UniqueConstraint("username"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(String(255))
+    password_hash: Mapped[str] = mapped_column(String(255))
+    role: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Token(Base):
+    """What a machine presents. Only the SHA-256 of the token is kept."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (UniqueConstraint("name"), UniqueConstraint("token_hash"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    token_hash: Mapped[str] = mapped_column(String(64))
+    scope: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,0 +1,46 @@
+"""Passwords: hashed with argon2id, with the parameters that OWASP's password storage cheat sheet gives first."""
+
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+
+from audit_service.errors import AccountError
+
+MIN_LENGTH = 12
+MAX_LENGTH = 256
+
+_hasher = PasswordHasher(memory_cost=19 * 1024, time_cost=2, parallelism=1)  # KiB, passes, lanes
+
+
+def check_password(password: str) -> None:
+    """Raise ``AccountError`` unless *password* may be used: 12 to 256 characters, no rule on which."""
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        raise AccountError(
+            f"a password must have {MIN_LENGTH} to {MAX_LENGTH} characters, this one has {len(password)}"
+        )
+
+
+def hash_password(password: str) -> str:
+    """Return the hash to store; it names its algorithm and parameters."""
+    return _hasher.hash(_bytes(password))
+
+
+def verify_password(password_hash: str | None, password: str) -> bool:
+    """Tell whether *password* belongs to the hash. With no hash the answer is no, after the same work."""
+    try:
+        # An over-long password costs what others cost: no more than this is hashed, and it matches nothing.
+        _hasher.verify(password_hash or _nobody(), _bytes(password[: MAX_LENGTH + 1]))
+    except (VerifyMismatchError, InvalidHashError):
+        return False
+    return password_hash is not None
+
+
+def _bytes(password: str) -> bytes:
+    return password.encode("utf-8", "surrogatepass")  # whatever text arrives, it can be compared
+
+
+@cache
+def _nobody() -> str:
+    """The hash that stands in for an account that does not exist."""
+    return hash_password("")

@@ -1,0 +1,27 @@
+"""The signals that a login view sends. Sending one stores one event, durably, before ``send`` returns.
+
+Send them from inside an application context, with the Flask app as sender or with none at all:
+
+    login_signal.send(app, username="ada")
+    login_failed_signal.send(app, username="ada", reason=Reason.BAD_PASSWORD)
+    logout_signal.send(app, username="ada")
+
+Arguments of all three:
+
+``username``  str, required. As typed; cleaned (see ``text.clean``) and cut to 255 characters.
+``method``    str, default "password": how the user proved who they are.
+``details``   dict, optional: more facts, up to 4 KiB as JSON. Never put a secret here.
+
+``login_failed_signal`` also takes ``reason``, a ``vocabulary.Reason`` or its value, default "other".
+
+``send`` returns the audit receiver's answer, the event's id, as ``receivers.stored(answers)`` reads it. It raises
+``AuditUnavailable`` when the event could not be stored: then answer with an error, not with a session.
+"""
+
+from blinker import Namespace
+
+_signals = Namespace()
+
+login_signal = _signals.signal("login")
+login_failed_signal = _signals.signal("login-failed")
+logout_signal = _signals.signal("logout")

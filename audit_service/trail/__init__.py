@@ -1,0 +1,1 @@
+"""The write side: events go in through ``Recorder.record`` and nowhere else."""

@@ -1,0 +1,49 @@
+"""Text from outside turned into typed values, with messages for people: settings and query parameters share it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Meta
+
+from audit_service.text import clean
+
+
+def title_of(annotation: Any) -> str:
+    """Return what a value of the annotated type is, in words: the ``title`` of its ``Meta``."""
+    return _meta(annotation).title or ""
+
+
+def description_of(annotation: Any) -> str:
+    """Return what a value of the annotated type is for, in words: the ``description`` of its ``Meta``."""
+    return _meta(annotation).description or ""
+
+
+def convert(value: Any, annotation: Any) -> Any:
+    """Return *value* as the annotated type; text becomes a number, an enum, a time in UTC, … where that is the type.
+
+    Raises ``ValueError`` ("must be …") when it is none.
+    """
+    try:
+        typed = msgspec.convert(value, annotation, strict=not isinstance(value, str | list))
+        if isinstance(typed, datetime):
+            typed = typed.astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        raise ValueError(f"must be {title_of(annotation)}") from None
+    for text in typed if isinstance(typed, list) else [typed]:
+        if type(text) is str and clean(text, len(text)).count("\ufffd") != text.count("\ufffd"):
+            raise ValueError("must not contain control characters")
+    return typed
+
+
+def _meta(annotation: Any) -> Meta:
+    for part in (annotation, *getattr(annotation, "__args__", ())):
+        for meta in getattr(part, "__metadata__", ()):
+            if isinstance(meta, Meta):
+                return meta
+        if part is not annotation:
+            try:
+                return _meta(part)
+            except LookupError:
+                continue
+    raise LookupError(f"{annotation} has no Meta")

@@ -1,0 +1,35 @@
+"""Runs the migrations: for ``audit-service migrate``, which hands an engine over, and for ``alembic`` in a checkout."""
+
+from alembic import context
+from sqlalchemy import Engine, text
+
+import audit_service.models  # noqa: F401 - registers the tables
+from audit_service.database import Base, make_engine
+from audit_service.settings import load_settings
+
+ADVISORY_LOCK = 4_851_237_461  # any number, the same for all of our migrations
+
+
+def run(engine: Engine) -> None:
+    """Migrate in one transaction; who comes second waits, and then finds the work done."""
+    with engine.begin() as connection:  # on SQLite this takes the write lock
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        context.configure(connection=connection, target_metadata=Base.metadata)
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+def engine_of_settings() -> Engine:
+    """Make an engine for the database that the ``AUDIT_*`` variables name."""
+    settings = load_settings()
+    if settings.is_embedded:
+        settings.make_data_dir()
+    return make_engine(settings.url, writes=True)
+
+
+if context.is_offline_mode():
+    raise SystemExit(
+        "SQL cannot be printed without a database (--sql): the migrations look at the database they change"
+    )
+run(context.config.attributes.get("engine") or engine_of_settings())

@@ -1,0 +1,77 @@
+"""Events with likely values. ``create`` stores through the recorder that ``SaveThrough`` names; ``build`` does not."""
+
+from typing import Any, ClassVar
+
+import factory
+
+from audit_service import tracebacks
+from audit_service.events import NewError, NewEvent, NewLogin
+from audit_service.trail.recorder import Recorder
+from audit_service.vocabulary import Action, Outcome, Reason
+
+
+class SaveThrough:
+    """A ``with`` block in which ``create`` stores through this recorder."""
+
+    current: ClassVar[list[Recorder]] = []
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+
+    def __enter__(self) -> None:
+        self.current.append(self.recorder)
+
+    def __exit__(self, *_: object) -> None:
+        self.current.remove(self.recorder)
+
+
+class EventFactory(factory.Factory[Any]):
+    class Meta:
+        abstract = True
+
+    app = "tests"
+    username = factory.Faker("user_name")
+    remote_addr = factory.Faker("ipv4")
+    request_id = factory.Faker("uuid4")
+
+    @classmethod
+    def _create(cls, model_class: type[NewEvent], *args: Any, **kwargs: Any) -> NewEvent:
+        event = model_class(*args, **kwargs)
+        SaveThrough.current[-1].record(event)
+        return event
+
+
+class LoginFactory(EventFactory):
+    class Meta:
+        model = NewLogin
+
+    user_agent = factory.Faker("user_agent")
+
+    class Params:
+        failed = factory.Trait(outcome=Outcome.FAILURE, reason=Reason.BAD_PASSWORD)
+        logout = factory.Trait(action=Action.LOGOUT)
+        from_ipv6 = factory.Trait(remote_addr=factory.Faker("ipv6"))
+
+
+def _raised() -> Exception:
+    try:
+        raise ValueError("no such thing")
+    except ValueError as error:
+        return error
+
+
+class ErrorFactory(EventFactory):
+    class Meta:
+        model = NewError
+
+    class Params:
+        error = factory.LazyFunction(_raised)
+        anonymous = factory.Trait(username=None)
+
+    exception_type = factory.LazyAttribute(lambda made: tracebacks.exception_type(made.error))
+    message = factory.LazyAttribute(lambda made: tracebacks.message(made.error))
+    traceback = factory.LazyAttribute(lambda made: tracebacks.format_traceback(made.error))
+    fingerprint = factory.LazyAttribute(lambda made: tracebacks.fingerprint(made.error))
+    http_method = "GET"
+    path = "/somewhere"
+    endpoint = "somewhere"
