@@ -1,0 +1,1 @@
+"""The read side: filters, positions, pages of results. It only reads."""

@@ -1,0 +1,33 @@
+"""What a reader may ask for. The titles say what a value must be; the API's errors are made of them."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from audit_service.vocabulary import Outcome
+
+Username = Annotated[str, Meta(max_length=255, title="a text of at most 255 characters", description="exact name")]
+OutcomeName = Annotated[Outcome, Meta(title="`success` or `failure`", description="how it ended")]
+_TIME = "an RFC 3339 time with its offset, such as 2026-01-31T12:00:00Z (write + as %2B in a URL)"
+Since = Annotated[datetime, Meta(tz=True, title=_TIME, description="not before this time")]
+Until = Annotated[datetime, Meta(tz=True, title=_TIME, description="before this time")]
+
+
+class EventFilters(msgspec.Struct, frozen=True, kw_only=True):
+    """Filters that every kind of event has. Times are aware and in UTC; an empty list filters nothing."""
+
+    username: list[Username] = []
+    since: Since | None = None
+    until: Until | None = None
+
+
+class LoginFilters(EventFilters, frozen=True, kw_only=True):
+    """Filters for logins."""
+
+    outcome: list[OutcomeName] = []
+
+
+class ErrorFilters(EventFilters, frozen=True, kw_only=True):
+    """Filters for errors."""

@@ -1,0 +1,169 @@
+"""Signals and exceptions become events."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from audit_service import login_failed_signal, login_signal, logout_signal, receivers
+from audit_service.context import context_of
+from audit_service.database import db
+from audit_service.errors import AuditUnavailable, NotConfiguredError
+from audit_service.events import NewLogin
+from audit_service.history.filters import EventFilters
+from audit_service.history.items import ErrorItem, LoginItem
+from audit_service.history.query import list_events
+from audit_service.text import clean
+from audit_service.vocabulary import Action, Outcome, Reason
+
+
+def logins(app: Flask) -> list[LoginItem]:
+    with app.app_context():
+        return list_events(db.session, LoginItem, EventFilters(), limit=100)[0]
+
+
+def errors(app: Flask) -> list[ErrorItem]:
+    with app.app_context():
+        return list_events(db.session, ErrorItem, EventFilters(), limit=100)[0]
+
+
+def test_a_signal_with_and_without_sender_and_request(app: Flask) -> None:
+    with app.app_context():
+        login_signal.send(app, username="one")
+        login_signal.send(username="two")
+    with app.test_request_context(headers={"User-Agent": "tests"}, environ_base={"REMOTE_ADDR": "192.0.2.7"}):
+        login_signal.send(username="three")
+    three, two, one = logins(app)
+    assert [one.username, two.username, three.username] == ["one", "two", "three"]
+    assert (one.remote_addr, one.user_agent, one.request_id) == (None, None, None)
+    assert (three.remote_addr, three.user_agent, three.app) == ("192.0.2.7", "tests", "audit-service")
+    assert three.request_id
+
+
+def test_what_each_signal_records(app: Flask) -> None:
+    with app.app_context():
+        for signal, arguments in (
+            (login_signal, {}),
+            (login_failed_signal, {"reason": Reason.INACTIVE}),
+            (login_failed_signal, {"reason": "made up"}),
+            (login_failed_signal, {}),
+            (logout_signal, {"method": "sso", "unknown_argument": 1}),
+        ):
+            signal.send(app, username="ada", **arguments)
+    login, failure, success = Action.LOGIN, Outcome.FAILURE, Outcome.SUCCESS
+    assert [(item.action, item.outcome, item.reason, item.method) for item in reversed(logins(app))] == [
+        (login, success, None, "password"),
+        (login, failure, "inactive", "password"),
+        (login, failure, "other", "password"),
+        (login, failure, "other", "password"),
+        (Action.LOGOUT, success, None, "sso"),
+    ]
+
+
+def test_the_answer_is_the_id_of_the_stored_event(app: Flask) -> None:
+    def foreign(_sender: object, **_: Any) -> UUID:
+        return UUID(int=1)
+
+    with app.app_context(), login_signal.connected_to(foreign):
+        event_id = receivers.stored(login_signal.send(app, username="ada"))
+    assert [item.id for item in logins(app)] == [event_id]
+
+
+def test_a_disconnected_receiver_is_noticed(app: Flask) -> None:
+    login_signal.disconnect(receivers.on_login)
+    try:
+        with app.app_context(), pytest.raises(AuditUnavailable, match="no audit receiver"):
+            receivers.stored(login_signal.send(app, username="ada"))
+    finally:
+        receivers.connect()
+
+
+def test_an_app_without_a_trail_is_told_so() -> None:
+    app = Flask("bare")
+    with app.app_context(), pytest.raises(NotConfiguredError, match=r"call LoginAudit\(app\) first"):
+        login_signal.send(app, username="ada")
+
+
+@pytest.mark.parametrize("username", ["a\x00b", "\ud800", "a\r\nb", "x" * 5000, 42])
+def test_any_username_is_stored_clean(app: Flask, username: object) -> None:
+    with app.app_context():
+        login_signal.send(app, username=username)
+    (item,) = logins(app)
+    assert item.username == clean(str(username), 255)
+
+
+def test_details_are_cleaned_and_bounded(app: Flask) -> None:
+    nested = {"a\x00": ["\ud800", {"b": "\x00"}], "n": 1.5, "none": None}
+    with app.app_context():
+        login_signal.send(app, username="ada", details=nested)
+        for bad in ({"x": "y" * 5000}, {"x": float("nan")}, {"x": object()}, {"x": 10**400}):
+            with pytest.raises((ValueError, TypeError, OverflowError)):
+                login_signal.send(app, username="ada", details=bad)
+    (item,) = logins(app)
+    assert item.details == {"a\ufffd": ["\ufffd", {"b": "\ufffd"}], "n": 1.5, "none": None}
+
+
+@pytest.fixture
+def failing(app: Flask) -> FlaskClient:
+    """The service with views that fail; their errors reach the client as 500, as in production."""
+
+    def raises() -> str:
+        raise ValueError("password=hunter2")
+
+    def breaks_the_session() -> str:
+        db.session.execute(text("select no such thing"))
+        return ""
+
+    def signals_then_raises() -> str:
+        login_signal.send(username="ada")
+        raise ValueError
+
+    for view in (raises, breaks_the_session, signals_then_raises):
+        app.add_url_rule(f"/{view.__name__}", view_func=view)
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    return app.test_client()
+
+
+def test_an_exception_becomes_an_event(app: Flask, failing: FlaskClient) -> None:
+    with failing.session_transaction() as session:
+        session["username"] = "ada"
+    assert failing.get("/raises?token=hunter2", headers={"X-Request-ID": "r1"}).status_code == 500
+    (item,) = errors(app)
+    assert (item.exception_type, item.http_method, item.path, item.endpoint) == (
+        "ValueError",
+        "GET",
+        "/raises",
+        "raises",
+    )
+    assert (item.username, item.remote_addr, item.request_id, item.seq) == ("ada", "127.0.0.1", "r1", 1)
+    assert item.message == "password=***"
+    assert "in raises" in item.traceback
+    assert "hunter2" not in f"{item}"
+
+
+def test_a_broken_request_session_is_no_obstacle(app: Flask, failing: FlaskClient) -> None:
+    assert failing.get("/breaks_the_session").status_code == 500
+    (item,) = errors(app)
+    assert item.exception_type.startswith("sqlalchemy.exc.")
+
+
+def test_the_login_stays_when_the_view_fails_after_the_signal(app: Flask, failing: FlaskClient) -> None:
+    assert failing.get("/signals_then_raises").status_code == 500
+    assert [item.username for item in logins(app)] == ["ada"]
+    assert [item.seq for item in errors(app)] == [2]
+
+
+def test_the_original_error_is_never_hidden(
+    app: Flask, failing: FlaskClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_event: NewLogin) -> UUID:
+        raise AuditUnavailable("no database")
+
+    monkeypatch.setattr(context_of(app).recorder, "record", refuse)
+    answer = failing.get("/raises")
+    assert answer.status_code == 500
+    assert "an unhandled exception could not be recorded" in caplog.text
+    assert "ValueError" in caplog.text
