@@ -1,0 +1,33 @@
+"""The database that the settings name, for a command."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from audit_service.database import make_engine
+from audit_service.schema import require_newest
+from audit_service.settings import Settings, load_settings
+
+
+@contextmanager
+def open_engine(settings: Settings | None = None, *, writes: bool = False) -> Iterator[Engine]:
+    """Open the database, whatever its revision; only with *writes* does it take SQLite's write lock."""
+    settings = settings or load_settings()
+    if settings.is_embedded:
+        settings.make_data_dir()
+    engine = make_engine(settings.url, writes=writes)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def open_session(*, writes: bool = False) -> Iterator[Session]:
+    """Open a session on a database at the newest revision; raise ``NotConfiguredError`` if it is not."""
+    with open_engine(writes=writes) as engine:
+        require_newest(engine)
+        with Session(engine) as session:
+            yield session

@@ -1,0 +1,26 @@
+"""The command that reads the history."""
+
+import click
+import msgspec
+
+from audit_service.cli.connection import open_session
+from audit_service.cli.table import echo_table
+from audit_service.history.filters import LoginFilters
+from audit_service.history.items import LoginItem
+from audit_service.history.query import list_events
+
+COLUMNS = ("timestamp", "action", "outcome", "reason", "username", "remote_addr", "method")
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, all fields.")
+def history(limit: int, *, as_json: bool) -> None:
+    """Show the newest logins, failed logins and logouts, newest first, times in UTC."""
+    with open_session() as session:
+        items, _more = list_events(session, LoginItem, LoginFilters(), limit=limit)
+    if as_json:
+        for item in items:
+            click.echo(msgspec.json.encode(item))
+    else:
+        echo_table(COLUMNS, [[getattr(item, column) for column in COLUMNS] for item in items])

@@ -1,0 +1,40 @@
+"""Commands for tokens."""
+
+import click
+
+from audit_service.cli.connection import open_session
+from audit_service.cli.table import echo_table
+from audit_service.tokens import add_token, list_tokens, revoke_token
+from audit_service.vocabulary import Scope
+
+
+@click.group()
+def tokens() -> None:
+    """What machines present to read the history."""
+
+
+@tokens.command()
+@click.option("--scope", type=click.Choice([scope.value for scope in Scope]), required=True, help="What it may do.")
+@click.option("--name", required=True, help="What it is for; names it in 'tokens list' and 'tokens revoke'.")
+def add(scope: str, name: str) -> None:
+    """Make a token and print it, alone and only this once."""
+    with open_session(writes=True) as session:
+        click.echo(add_token(session, name, Scope(scope)))
+
+
+@tokens.command("list")
+def list_() -> None:
+    """List the tokens, without their secrets."""
+    with open_session() as session:
+        rows = [(token.name, token.scope, token.created_at, token.revoked_at) for token in list_tokens(session)]
+    echo_table(("name", "scope", "created", "revoked"), rows)
+
+
+@tokens.command()
+@click.argument("name")
+@click.confirmation_option("--yes", prompt="Whatever uses this token stops working, for good. Revoke it?")
+def revoke(name: str) -> None:
+    """Make a token worthless, at once and for good."""
+    with open_session(writes=True) as session:
+        revoke_token(session, name)
+    click.echo(f"revoked the token {name!r}")

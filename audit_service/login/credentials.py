@@ -1,0 +1,48 @@
+"""What a login request says, as a form or as JSON."""
+
+from typing import Any
+
+import msgspec
+from flask import request
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from audit_service.errors import ParameterError
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """As sent; nothing is cleaned yet."""
+
+    username: str
+    password: str
+
+
+def read_credentials() -> Credentials:
+    """Read the body. Raises ``ParameterError`` (a field), ``BadRequest`` (no JSON object), ``UnsupportedMediaType``."""
+    fields = _fields()
+    username, password = (_text(fields, name) for name in ("username", "password"))
+    if not username.strip():
+        raise ParameterError("username", "please enter a username")
+    return Credentials(username=username.strip(" "), password=password)
+
+
+def _fields() -> dict[str, Any]:
+    if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data", ""):
+        return request.form.to_dict()
+    if not request.is_json:
+        raise UnsupportedMediaType(
+            "send username and password as application/x-www-form-urlencoded, multipart/form-data or application/json"
+        )
+    try:
+        body = request.get_json()
+    except RecursionError:
+        raise BadRequest("the JSON body is nested too deeply") from None
+    if not isinstance(body, dict):
+        raise BadRequest('the JSON body must be an object: {"username": "…", "password": "…"}')
+    return body
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name, "")
+    if not isinstance(value, str):
+        raise ParameterError(name, f"{name} must be a text")
+    return value

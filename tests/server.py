@@ -1,0 +1,54 @@
+"""The service as its users start it: processes of its own, real HTTP."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+
+import httpx
+
+from tests.postgres import free_port
+
+START_TIMEOUT = 30  # seconds
+
+
+def environment(settings: Mapping[str, object]) -> dict[str, str]:
+    """The machine's environment with these ``AUDIT_*`` settings and no others."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AUDIT_")}
+    return {**inherited, **{name: str(value) for name, value in settings.items()}}
+
+
+def wait_until_up(url: str, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/healthz").is_success:
+                return
+        assert process.poll() is None, "the server ended"
+        assert time.monotonic() < deadline, "the server does not answer"
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def running_service(settings: Mapping[str, object]) -> Iterator[str]:
+    """Run ``audit-service serve`` and yield its URL; end it with SIGTERM and expect it to go quietly."""
+    port = free_port()
+    environ = environment({"AUDIT_PORT": port, **settings})
+    command = [sys.executable, "-m", "audit_service.cli", "serve"]
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_up(url, process)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            output, _ = process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    assert process.returncode == 0, output
+    assert "Traceback" not in output, output

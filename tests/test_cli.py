@@ -1,0 +1,147 @@
+"""The command line, as a user types it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from audit_service.accounts import authenticate
+from audit_service.cli import main
+from audit_service.models import Account
+from audit_service.tokens import find_token
+from audit_service.trail.recorder import Recorder
+from tests.conftest import PASSWORD
+from tests.factories import LoginFactory, SaveThrough
+
+
+@pytest.fixture
+def environ(config: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in config.items():
+        monkeypatch.setenv(name, str(value))
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(main, arguments, input=stdin, prog_name="audit-service")
+
+
+def succeed(*arguments: str, stdin: str | None = None) -> str:
+    result = run(*arguments, stdin=stdin)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.usefixtures("environ")
+def test_accounts(engine: Engine) -> None:
+    succeed("accounts", "add", "ada", "--role", "auditor", "--password-stdin", stdin=f"{PASSWORD}\n")
+    with Session(engine) as session:
+        assert isinstance(authenticate(session, "ada", PASSWORD), Account)
+    heading, row = succeed("accounts", "list").splitlines()
+    assert heading.split() == ["username", "role", "created"]
+    assert row.split()[:2] == ["ada", "auditor"]
+    assert PASSWORD not in row
+
+
+@pytest.mark.usefixtures("environ", "engine")
+def test_an_account_without_a_terminal_needs_the_option() -> None:
+    result = run("accounts", "add", "ada", "--role", "user", stdin=PASSWORD)
+    assert result.exit_code == 2
+    assert "use --password-stdin" in result.stderr
+
+
+@pytest.mark.usefixtures("environ")
+def test_tokens(engine: Engine) -> None:
+    printed = succeed("tokens", "add", "--scope", "read", "--name", "poller")
+    token = printed.removesuffix("\n")
+
+    def is_valid() -> bool:
+        with Session(engine) as session:
+            return find_token(session, token) is not None
+
+    assert is_valid()
+    assert token not in succeed("tokens", "list")
+    assert run("tokens", "revoke", "poller", stdin="n\n").exit_code == 1
+    assert is_valid()
+    succeed("tokens", "revoke", "poller", "--yes")
+    assert not is_valid()
+
+
+@pytest.mark.usefixtures("environ")
+def test_history(engine: Engine) -> None:
+    with SaveThrough(Recorder(engine)):
+        LoginFactory(username="ada")
+        newest = LoginFactory(username="bob", failed=True)
+    heading, first, second = succeed("history").splitlines()
+    assert heading.split()[:3] == ["timestamp", "action", "outcome"]
+    assert "bad_password" in first
+    assert "bob" in first
+    assert "ada" in second
+    (line,) = succeed("history", "--json", "--limit", "1").splitlines()
+    assert json.loads(line)["id"] == str(newest.id)
+
+
+def test_setup_prints_the_first_account_and_token_once(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_DATABASE_URL", empty_database_url)
+    printed = dict(line.split() for line in succeed("setup").splitlines() if line.startswith("  "))
+    assert set(printed) == {"username", "password", "token"}
+    engine_settings = succeed("accounts", "list")
+    assert "admin" in engine_settings
+    assert succeed("setup").splitlines() == ["the database is at revision 0001"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["serve"], ["history"], ["accounts", "list"], ["tokens", "add", "--scope", "read", "--name", "x"]],
+)
+def test_a_database_that_is_not_migrated(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("AUDIT_DATABASE_URL", empty_database_url)
+    monkeypatch.setenv("AUDIT_SECRET_KEY", "x" * 16)
+    result = run(*command)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: the database is at revision (none), this program needs 0001: run 'audit-service migrate'\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("AUDIT_PROT", "1", "AUDIT_PROT is not a setting; the nearest is AUDIT_PORT (a number from 1 to 65535)"),
+        ("AUDIT_PORT", "x", "AUDIT_PORT must be a number from 1 to 65535, not 'x'"),
+        ("AUDIT_DATABASE_URL", "postgresql://u:hunter2@127.0.0.1:1/d", "the database (AUDIT_DATABASE_URL) refused"),
+        ("AUDIT_DATABASE_URL", "sqlite:///no/such/folder/x.db", "unable to open database file"),
+        ("AUDIT_DATABASE_URL", "sqlite://", "in-memory SQLite"),
+    ],
+)
+def test_errors_are_one_line(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:
+    monkeypatch.setenv(name, value)
+    result = run("migrate")
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert "hunter2" not in result.stderr
+
+
+def test_the_embedded_database_needs_no_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    succeed("setup")
+    assert (tmp_path / "instance" / "audit.db").exists()
+    assert oct((tmp_path / "instance").stat().st_mode)[-3:] == "700"
+
+
+def test_every_command_explains_itself() -> None:
+    def walk(command: object, path: list[str]) -> list[list[str]]:
+        below = getattr(command, "commands", {})
+        return [path, *(found for name, child in below.items() for found in walk(child, [*path, name]))]
+
+    paths = walk(main, [])
+    assert len(paths) == 12
+    for path in paths:
+        text = succeed(*path, "--help")
+        assert len(text.splitlines()) > 4

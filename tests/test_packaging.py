@@ -1,0 +1,34 @@
+"""The wheel: installed in an empty folder it can migrate."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+PROJECT = Path(__file__).parent.parent
+
+
+def uv() -> str:
+    found = shutil.which("uv") or shutil.which(PROJECT / ".uv/bin/uv")
+    assert found, "uv is neither on the PATH nor in .uv/bin: run the tests with 'make test'"
+    return found
+
+
+def test_the_wheel_in_an_empty_folder(empty_database_url: str, tmp_path: Path) -> None:
+    environ = {**os.environ, "AUDIT_DATABASE_URL": empty_database_url}
+    environ.pop("VIRTUAL_ENV", None)
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run(uv(), "build", "--quiet", "--wheel", "--out-dir", str(tmp_path / "dist"), str(PROJECT))
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    run(uv(), "venv", "--quiet", "venv")
+    run(uv(), "pip", "install", "--quiet", "--python", "venv/bin/python", str(wheel))
+    assert "revision 0001 (was empty)" in run("venv/bin/audit-service", "migrate")
+    listed = run("venv/bin/python", "-c", "import audit_service; print(audit_service.__file__)")
+    assert Path(listed.strip()).is_relative_to(tmp_path)
+    files = {str(path.relative_to(Path(listed).parent)) for path in Path(listed).parent.rglob("*.*")}
+    assert {"py.typed", "login/templates/audit_service/login.html", "login/static/audit.css"} <= files
