@@ -1,0 +1,21 @@
+FROM python:3.13-slim AS build
+RUN pip install --no-cache-dir uv
+ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+WORKDIR /build
+COPY pyproject.toml uv.lock README.md LICENSE ./
+RUN UV_PROJECT_ENVIRONMENT=/app uv sync --locked --no-dev --no-install-project
+COPY audit_service audit_service
+COPY migrations migrations
+RUN UV_PROJECT_ENVIRONMENT=/app uv sync --locked --no-dev --no-editable
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --home-dir /data --create-home audit && chmod 700 /data
+COPY --from=build /app /app
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 AUDIT_HOST=0.0.0.0 AUDIT_DATA_DIR=/data
+USER audit
+WORKDIR /data
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+CMD ["audit-service", "serve"]
