@@ -28,8 +28,12 @@ class AuditContext:
 
     settings: Settings
     recorder: Recorder
-    signing_key: str
+    app_name: str
     session_viewer: Callable[[], Viewer | None]
+
+    def signing_key(self) -> str:
+        """Return what signs cursors: the current app's secret key, else the one of the settings."""
+        return str(current_app.secret_key or self.settings.signing_key())
 
 
 def context_of(app: Flask) -> AuditContext:

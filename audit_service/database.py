@@ -2,6 +2,7 @@
 
 import ipaddress
 import sqlite3
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from audit_service.errors import SettingsError
 
-BUSY_TIMEOUT = 2  # seconds that a statement waits for SQLite's write lock or for a connection to PostgreSQL
+BUSY_TIMEOUT = 2  # seconds to wait for a connection or for a lock
+DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 
 
 class Base(DeclarativeBase):
@@ -76,26 +78,40 @@ class IpAddress(TypeDecorator[str]):
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
-def engine_options(url: URL) -> dict[str, Any]:
-    """Return the keyword arguments for ``create_engine``: bounded waits, no values of rows in error messages."""
-    options: dict[str, Any] = {"hide_parameters": True}
-    if url.get_backend_name() == "sqlite":
-        options["connect_args"] = {"timeout": BUSY_TIMEOUT}
-    else:
-        options["pool_pre_ping"] = True
-        options["connect_args"] = {
-            "connect_timeout": BUSY_TIMEOUT,
-            "application_name": "audit-service",
-            "options": "-c timezone=utc",
-        }
-    return options
+def engine_options(url: URL, connect_args: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return keyword arguments for ``create_engine``: bounded waits, no values of rows in error messages.
+
+    What the URL or *connect_args* say of the connection comes before ours. Raises ``SettingsError`` for a database
+    that is neither PostgreSQL (by psycopg) nor a SQLite file.
+    """
+    check_database(url)
+    given = dict(connect_args or {})
+    ours: dict[str, Any] = {"timeout": BUSY_TIMEOUT}
+    if url.get_backend_name() == "postgresql":
+        given = {**url.query, **given}
+        ours = {"connect_timeout": BUSY_TIMEOUT, "application_name": "audit-service"}
+        given["options"] = f"-c timezone=utc -c lock_timeout={BUSY_TIMEOUT}s {given.get('options', '')}".strip()
+    return {
+        "hide_parameters": True,
+        "pool_pre_ping": True,
+        "pool_timeout": BUSY_TIMEOUT,
+        "connect_args": {**ours, **given},
+    }
 
 
-def make_engine(url: URL, *, writes: bool = False) -> Engine:
-    """Make an engine of our own. With *writes* a transaction on SQLite takes the write lock as it begins."""
-    if is_memory(url):
+def check_database(url: URL) -> None:
+    """Raise ``SettingsError`` for a database that the trail cannot be kept in."""
+    if url.drivername not in DRIVERS:
+        raise SettingsError(f"the trail needs postgresql:// (psycopg) or sqlite:///, not {url.drivername[:30]}://")
+    if url.get_backend_name() == "sqlite" and (
+        url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"
+    ):
         raise SettingsError("an in-memory SQLite database cannot hold the trail: name a file in AUDIT_DATABASE_URL")
-    engine = create_engine(url, **engine_options(url))
+
+
+def make_engine(url: URL, *, writes: bool = False, connect_args: Mapping[str, Any] | None = None) -> Engine:
+    """Make an engine of our own. With *writes* a transaction on SQLite takes the write lock as it begins."""
+    engine = create_engine(url, **engine_options(url, connect_args))
     prepare_engine(engine, begin="BEGIN IMMEDIATE" if writes else "BEGIN")
     return engine
 
@@ -108,7 +124,6 @@ def prepare_engine(engine: Engine, *, begin: str = "BEGIN") -> None:
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver's own BEGIN comes too late, and never before DDL
-        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT * 1000}")  # before WAL: that one may have to wait
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
@@ -116,10 +131,3 @@ def prepare_engine(engine: Engine, *, begin: str = "BEGIN") -> None:
     @event.listens_for(engine, "begin")
     def begin_transaction(connection: Any) -> None:
         connection.exec_driver_sql(begin)
-
-
-def is_memory(url: URL) -> bool:
-    """Tell whether *url* names a SQLite database that lives in one connection's memory."""
-    return url.get_backend_name() == "sqlite" and (
-        url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"
-    )

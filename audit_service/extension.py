@@ -6,9 +6,10 @@ from flask import Flask
 from sqlalchemy import Engine
 
 from audit_service import api, receivers
+from audit_service.answers import problem
 from audit_service.context import EXTENSION, AuditContext, Viewer
 from audit_service.database import db, engine_options, make_engine, prepare_engine
-from audit_service.errors import NotConfiguredError
+from audit_service.errors import AuditUnavailable, NotConfiguredError, SettingsError
 from audit_service.settings import Settings, load_settings
 from audit_service.trail.recorder import Recorder
 
@@ -38,20 +39,36 @@ class LoginAudit:
             settings = load_settings(app.config)
         app.extensions[EXTENSION] = AuditContext(
             settings=settings,
-            recorder=Recorder(make_engine(_host_engine(app, settings).url, writes=True)),
-            signing_key=str(app.secret_key or settings.signing_key()),
+            recorder=Recorder(_recorder_engine(app, settings)),
+            app_name=settings.app_name or app.name,
             session_viewer=self._session_viewer,
         )
         receivers.connect()
         app.register_blueprint(api.blueprint)
+        app.register_error_handler(AuditUnavailable, problem)  # 503: the app may register its own instead
 
 
-def _host_engine(app: Flask, settings: Settings) -> Engine:
-    """The engine of the app's Flask-SQLAlchemy; where the app has none, it gets ours."""
-    if "sqlalchemy" in app.extensions:
-        with app.app_context():
-            engine: Engine = app.extensions["sqlalchemy"].engine
-        return engine
+def _recorder_engine(app: Flask, settings: Settings) -> Engine:
+    """Make the recorder's own engine, for the database of the app's Flask-SQLAlchemy, connected as that one is.
+
+    An app that has no Flask-SQLAlchemy gets one.
+    """
+    if "sqlalchemy" not in app.extensions:
+        _add_database(app, settings)
+    with app.app_context():
+        engine = app.extensions["sqlalchemy"].engines.get(None)
+    if engine is None:
+        raise NotConfiguredError("the app has no default database: set SQLALCHEMY_DATABASE_URI")
+    if settings.database_url and engine.url != settings.url:
+        raise SettingsError(
+            "AUDIT_DATABASE_URL names another database than SQLALCHEMY_DATABASE_URI: an app keeps its trail in its own "
+            "database, so unset AUDIT_DATABASE_URL"
+        )
+    options = app.config.get("SQLALCHEMY_ENGINE_OPTIONS", {})
+    return make_engine(engine.url, writes=True, connect_args=options.get("connect_args"))
+
+
+def _add_database(app: Flask, settings: Settings) -> None:
     if settings.is_embedded:
         settings.make_data_dir()
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.url
@@ -59,4 +76,3 @@ def _host_engine(app: Flask, settings: Settings) -> Engine:
     db.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)
-        return db.engine

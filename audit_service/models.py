@@ -70,7 +70,7 @@ class TrailHead(Base):
 class Account(Base):
     """Somebody who can log in to the service itself."""
 
-    __tablename__ = "accounts"
+    __tablename__ = "audit_accounts"
     __table_args__ = (UniqueConstraint("username"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -83,7 +83,7 @@ class Account(Base):
 class Token(Base):
     """What a machine presents. Only the SHA-256 of the token is kept."""
 
-    __tablename__ = "tokens"
+    __tablename__ = "audit_tokens"
     __table_args__ = (UniqueConstraint("name"), UniqueConstraint("token_hash"))
 
     id: Mapped[int] = mapped_column(primary_key=True)

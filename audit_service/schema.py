@@ -6,9 +6,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 from sqlalchemy import Engine
 
 from audit_service.errors import NotConfiguredError
+
+VERSION_TABLE = "audit_alembic_version"  # not Alembic's usual name: the app may have migrations of its own
 
 _PACKAGE = Path(__file__).parent
 # In the wheel the migrations are inside the package, in a checkout beside it.
@@ -30,12 +33,18 @@ def newest_revision() -> str:
 def current_revision(engine: Engine) -> str | None:
     """Return the revision that the database is at; null if it was never migrated."""
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Upgrade the database to *revision*. One process at a time; what fails is rolled back whole."""
-    command.upgrade(_config(engine), revision)
+    """Upgrade the database to *revision*. One process at a time; what fails is rolled back whole.
+
+    Raises ``NotConfiguredError`` when the database is at a revision that this version of the program does not know.
+    """
+    try:
+        command.upgrade(_config(engine), revision)
+    except CommandError as error:
+        raise NotConfiguredError(f"cannot migrate: {error}") from None
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:

@@ -5,9 +5,15 @@ from sqlalchemy import Engine, text
 
 import audit_service.models  # noqa: F401 - registers the tables
 from audit_service.database import Base, make_engine
+from audit_service.schema import VERSION_TABLE
 from audit_service.settings import load_settings
 
 ADVISORY_LOCK = 4_851_237_461  # any number, the same for all of our migrations
+
+
+def is_ours(_item: object, _name: str | None, type_: str, reflected: bool, model: object) -> bool:  # noqa: FBT001
+    """Leave out the other tables of the database: they belong to the app that the trail is kept for."""
+    return not (type_ == "table" and reflected and model is None)
 
 
 def run(engine: Engine) -> None:
@@ -15,7 +21,12 @@ def run(engine: Engine) -> None:
     with engine.begin() as connection:  # on SQLite this takes the write lock
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-        context.configure(connection=connection, target_metadata=Base.metadata)
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            version_table=VERSION_TABLE,
+            include_object=is_ours,
+        )
         with context.begin_transaction():
             context.run_migrations()
 

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, text
 
-from audit_service import LoginAudit
+from audit_service import LoginAudit, schema
 from audit_service.context import context_of
+from audit_service.database import make_engine
 from audit_service.errors import NotConfiguredError, SettingsError
+from audit_service.settings import Settings
 from audit_service.tokens import add_token
 from audit_service.vocabulary import Scope
+from tests.conftest import new_postgres_database
 from tests.host_app import Visit, create_host, db
 
 
@@ -18,6 +21,10 @@ from tests.host_app import Visit, create_host, db
 def host(database_url: str) -> Iterator[Flask]:
     app = create_host(database_url)
     yield app
+    close_host(app)
+
+
+def close_host(app: Flask) -> None:
     context_of(app).recorder.engine.dispose()
     with app.app_context():
         db.engine.dispose()
@@ -26,6 +33,7 @@ def host(database_url: str) -> Iterator[Flask]:
 def history(host: Flask, path: str = "/api/logins") -> list[dict[str, object]]:
     with host.app_context():
         token = add_token(db.session(), path, Scope.READ)
+        db.session.commit()
     answer = host.test_client().get(path, headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 200
     items: list[dict[str, object]] = answer.get_json()["items"]
@@ -63,6 +71,44 @@ def test_an_app_without_flask_sqlalchemy_gets_one(config: dict[str, object]) -> 
     context_of(app).recorder.engine.dispose()
     with app.app_context():
         app.extensions["sqlalchemy"].engine.dispose()
+
+
+def test_the_hosts_own_error_pages_do_not_hide_ours(host: Flask) -> None:
+    host.register_error_handler(404, lambda _error: ("the host's page", 404))
+    host.register_error_handler(401, lambda _error: ("the host's page", 401))
+    client = host.test_client()
+    answers = [client.get("/api/logins"), client.get("/api/nothing"), client.post("/api/logins")]
+    assert [(answer.status_code, answer.mimetype) for answer in answers] == [
+        (status, "application/problem+json") for status in (401, 404, 405)
+    ]
+    assert client.get("/nothing").text == "the host's page"
+    assert "/login/" not in answers[0].get_json()["detail"]  # the host has no such page
+
+
+def test_an_event_that_cannot_be_stored_is_a_503(host: Flask) -> None:
+    with host.app_context(), db.engine.begin() as connection:
+        connection.execute(text("DROP TABLE trail_head"))
+    answer = host.test_client().post("/enter", data={"name": "ada"})
+    assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
+
+
+def test_another_database_beside_the_hosts_is_refused(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIT_DATABASE_URL", "postgresql://somewhere/else")
+    with pytest.raises(SettingsError, match="names another database than SQLALCHEMY_DATABASE_URI"):
+        create_host(database_url)
+
+
+def test_the_hosts_connection_arguments_are_kept(postgres_url: str) -> None:
+    """On PostgreSQL only: SQLite has no schemas."""
+    with new_postgres_database(postgres_url) as url:
+        engine = make_engine(Settings(database_url=f"{url}?options=-csearch_path%3Dtenant").url)
+        with engine.begin() as connection:
+            connection.execute(text("CREATE SCHEMA tenant"))
+        schema.migrate(engine)
+        engine.dispose()
+        host = create_host(url, connect_args={"options": "-c search_path=tenant"})
+        assert host.test_client().post("/enter", data={"name": "ada"}).text == "welcome"
+        close_host(host)
 
 
 def test_a_database_in_memory_is_refused() -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from audit_service import schema
 from audit_service.database import make_engine
@@ -25,9 +25,32 @@ def test_from_nothing_to_the_newest_and_back(empty_database_url: str) -> None:
     schema.require_newest(engine)
     schema.check(engine)
     schema.downgrade(engine)
-    assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
+    assert set(inspect(engine).get_table_names()) <= {schema.VERSION_TABLE}
     schema.migrate(engine)
     schema.check(engine)
+    engine.dispose()
+
+
+def test_the_host_may_have_migrations_and_tables_of_its_own(empty_database_url: str) -> None:
+    engine = make_engine(Settings(database_url=empty_database_url).url, writes=True)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('ab12cd34ef56')"))
+        connection.execute(text("CREATE TABLE accounts (id INTEGER)"))
+    schema.migrate(engine)
+    schema.check(engine)
+    schema.downgrade(engine)
+    assert {"alembic_version", "accounts"} <= set(inspect(engine).get_table_names())
+    engine.dispose()
+
+
+def test_an_unknown_revision_is_said_in_one_line(empty_database_url: str) -> None:
+    engine = make_engine(Settings(database_url=empty_database_url).url, writes=True)
+    schema.migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = 'newer'"))
+    with pytest.raises(NotConfiguredError, match="cannot migrate: Can't locate revision identified by 'newer'"):
+        schema.migrate(engine)
     engine.dispose()
 
 

@@ -70,29 +70,29 @@ def upgrade() -> None:
     )
     op.bulk_insert(head, [{"id": 1, "size": 0}])
     op.create_table(
-        "accounts",
+        "audit_accounts",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("username", sa.String(255), nullable=False),
         sa.Column("password_hash", sa.String(255), nullable=False),
         sa.Column("role", sa.String(16), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_accounts"),
-        sa.UniqueConstraint("username", name="uq_accounts_username"),
+        sa.PrimaryKeyConstraint("id", name="pk_audit_accounts"),
+        sa.UniqueConstraint("username", name="uq_audit_accounts_username"),
     )
     op.create_table(
-        "tokens",
+        "audit_tokens",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(64), nullable=False),
         sa.Column("token_hash", sa.String(64), nullable=False),
         sa.Column("scope", sa.String(16), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("revoked_at", TIME),
-        sa.PrimaryKeyConstraint("id", name="pk_tokens"),
-        sa.UniqueConstraint("name", name="uq_tokens_name"),
-        sa.UniqueConstraint("token_hash", name="uq_tokens_token_hash"),
+        sa.PrimaryKeyConstraint("id", name="pk_audit_tokens"),
+        sa.UniqueConstraint("name", name="uq_audit_tokens_name"),
+        sa.UniqueConstraint("token_hash", name="uq_audit_tokens_token_hash"),
     )
 
 
 def downgrade() -> None:
-    for table in ("tokens", "accounts", "trail_head", "error_events", "login_events"):
+    for table in ("audit_tokens", "audit_accounts", "trail_head", "error_events", "login_events"):
         op.drop_table(table)

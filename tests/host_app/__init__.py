@@ -24,11 +24,11 @@ class Visit(Base):
     name: Mapped[str]
 
 
-def create_host(database_url: str) -> Flask:
+def create_host(database_url: str, connect_args: dict[str, str] | None = None) -> Flask:
     app = Flask("host")
     app.secret_key = "the host's own secret"
     app.config["SQLALCHEMY_DATABASE_URI"] = database_url.replace("postgresql:", "postgresql+psycopg:")
-    app.config["AUDIT_APP_NAME"] = "host"
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"connect_args": connect_args or {}}
     app.config["PROPAGATE_EXCEPTIONS"] = False
     db.init_app(app)
     audit.init_app(app)
