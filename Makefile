@@ -41,4 +41,4 @@ clean: ## remove what was built here; ./instance and its data stay
 	@touch $@ .venv/runtime
 
 .uv/bin/uv:
-	python3 -m pip install --quiet --disable-pip-version-check --target .uv uv
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .uv uv

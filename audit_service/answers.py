@@ -1,10 +1,18 @@
-"""The one error shape: ``application/problem+json`` (RFC 9457), for every status of the API and the login views."""
+"""Makers of answers: JSON, and the one error shape, ``application/problem+json`` (RFC 9457)."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 
 import msgspec
-from flask import Response
+from flask import Blueprint, Flask, Response, current_app
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
+
+from audit_service.errors import AuditUnavailable, ParameterError
+
+# What is personal must not stay in any cache; and a page or JSON comes, as the client prefers.
+_HEADERS = {"Cache-Control": "no-store", "Vary": "Accept, Cookie"}
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
@@ -17,20 +25,61 @@ class Problem(msgspec.Struct, omit_defaults=True):
     parameter: str | None = None
 
 
-def problem(
-    status: int, detail: str, *, parameter: str | None = None, headers: dict[str, str] | None = None
-) -> Response:
-    """Make the answer. *detail* is for people: it says what to do, and repeats nothing that is secret."""
+# What our own views answer: these are not unhandled exceptions, of which Flask tells `got_request_exception`.
+OUR_ERRORS = (ParameterError, AuditUnavailable, OperationalError, InterfaceError, PoolTimeoutError)
+# By their codes, too: a blueprint's handler of a class gives way to an app's handler of a code.
+_CODES = (400, 401, 403, 404, 405, 411, 413, 415, 429, 500, 503)
+
+
+def register_errors(
+    target: Flask | Blueprint, answer: Callable[[Exception], Response], kinds: tuple[type[Exception], ...] = ()
+) -> None:
+    """Let *answer* make the answer to every HTTP error that *target* meets, and to exceptions of *kinds*."""
+    target.register_error_handler(HTTPException, answer)
+    for kind in kinds:
+        target.register_error_handler(kind, answer)
+    for code in _CODES:
+        target.register_error_handler(code, answer)
+
+
+def json_answer(body: object) -> Response:
+    """Answer 200 with *body* as JSON."""
+    return Response(_encode(body), content_type="application/json", headers=_HEADERS)
+
+
+def page(html: str, status: int = 200) -> Response:
+    """Answer with a page."""
+    return Response(html, status, headers=_HEADERS)
+
+
+def problem(error: Exception) -> Response:
+    """Answer with the problem that *error* is; the texts are for people and say what to do."""
+    status, detail = describe(error)
+    parameter = error.parameter if isinstance(error, ParameterError) else None
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, parameter=parameter)
-    response = Response(msgspec.json.encode(body), status, content_type="application/problem+json")
-    response.headers.update({"Cache-Control": "no-store", **(headers or {})})
-    return response
+    headers = {**_HEADERS, **_headers(error)}
+    return Response(_encode(body), status, content_type="application/problem+json", headers=headers)
 
 
-def from_http_exception(error: HTTPException) -> Response:
-    """Turn one of Werkzeug's exceptions (404, 405, 413, …) into a problem; headers such as ``Allow`` are kept."""
-    if error.response is not None:
-        return error.response  # type: ignore[return-value]
-    headers = dict(error.get_headers())
+def describe(error: Exception) -> tuple[int, str]:
+    """Return the status of *error* and a text for people that repeats nothing that is secret."""
+    if isinstance(error, HTTPException):
+        return error.code or 500, error.description or ""
+    if isinstance(error, ParameterError):
+        return 400, error.detail
+    if isinstance(error, AuditUnavailable):
+        current_app.logger.error("%s: %s", error, error.__cause__)
+        return 503, "this cannot be recorded at the moment, so it is not done; please try again in a minute"
+    current_app.logger.error("the database is away: %s", error)
+    return 503, "the database does not answer at the moment; please try again in a minute"
+
+
+def _encode(body: object) -> bytes:
+    return msgspec.json.encode(body) + b"\n"  # so that a terminal's next line is its own
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    """Keep what belongs to the status, such as ``Allow`` and ``WWW-Authenticate``."""
+    headers = dict(error.get_headers()) if isinstance(error, HTTPException) else {}
     headers.pop("Content-Type", None)
-    return problem(error.code or 500, error.description or "", headers=headers)
+    return headers

@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, Response, jsonify
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response
 
 from audit_service import login
+from audit_service.answers import json_answer, register_errors
 from audit_service.extension import LoginAudit
-from audit_service.login.sessions import session_viewer
-from audit_service.problems import from_http_exception
 from audit_service.settings import load_settings
 
 MAX_BODY = 64 * 1024  # bytes; a login is small
@@ -17,21 +15,24 @@ MAX_BODY = 64 * 1024  # bytes; a login is small
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Make the service from ``AUDIT_*`` variables, overridden by *config*. Raises ``SettingsError`` for bad ones."""
-    app = Flask("audit_service")
+    app = Flask("audit_service", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY, SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True)
     app.config.from_mapping(config or {})
     settings = load_settings(app.config)
     app.secret_key = settings.signing_key()
-    LoginAudit(session_viewer=session_viewer).init_app(app, settings)
+    LoginAudit(session_viewer=login.session_viewer).init_app(app, settings)
     login.init_sessions(app)
     app.register_blueprint(login.blueprint)
-    app.register_error_handler(HTTPException, from_http_exception)
+    register_errors(app, login.error_answer)
     app.add_url_rule("/healthz", view_func=healthz)
     if settings.login == "passwordless":
-        app.logger.warning("AUDIT_LOGIN=passwordless: anybody gets in under any name; for demonstrations only")
+        app.logger.warning(
+            "AUDIT_LOGIN=passwordless: anybody gets in under any name, and reads the logins of that name; "
+            "for demonstrations only"
+        )
     return app
 
 
 def healthz() -> Response:
     """Say that the process lives; no database is asked."""
-    return jsonify(status="ok")
+    return json_answer({"status": "ok"})

@@ -10,8 +10,6 @@ from uuid_utils.compat import uuid7
 
 from audit_service.vocabulary import Action, Outcome, Reason
 
-DETAILS_LIMIT = 4096  # bytes of JSON
-
 
 def _now() -> datetime:
     return datetime.now(UTC)
@@ -36,7 +34,7 @@ class NewLogin(NewEvent, kw_only=True, frozen=True):
     outcome: Outcome = Outcome.SUCCESS
     reason: Reason | None = None
     user_agent: str | None = None
-    method: str | None = "password"
+    method: str | None = None
     details: dict[str, Any] | None = None
 
 

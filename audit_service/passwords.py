@@ -1,7 +1,5 @@
 """Passwords: hashed with argon2id, with the parameters that OWASP's password storage cheat sheet gives first."""
 
-from functools import cache
-
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
@@ -30,7 +28,7 @@ def verify_password(password_hash: str | None, password: str) -> bool:
     """Tell whether *password* belongs to the hash. With no hash the answer is no, after the same work."""
     try:
         # An over-long password costs what others cost: no more than this is hashed, and it matches nothing.
-        _hasher.verify(password_hash or _nobody(), _bytes(password[: MAX_LENGTH + 1]))
+        _hasher.verify(password_hash or _NOBODY, _bytes(password[: MAX_LENGTH + 1]))
     except (VerifyMismatchError, InvalidHashError):
         return False
     return password_hash is not None
@@ -40,7 +38,4 @@ def _bytes(password: str) -> bytes:
     return password.encode("utf-8", "surrogatepass")  # whatever text arrives, it can be compared
 
 
-@cache
-def _nobody() -> str:
-    """The hash that stands in for an account that does not exist."""
-    return hash_password("")
+_NOBODY = hash_password("")  # stands in for the hash of an account that does not exist

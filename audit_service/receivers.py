@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from flask import Flask, current_app, got_request_exception
 
 from audit_service import request_info, tracebacks
 from audit_service.context import EXTENSION, AuditContext, context_of
+from audit_service.details import normal_details
 from audit_service.errors import AuditUnavailable
-from audit_service.events import DETAILS_LIMIT, NewError, NewLogin
+from audit_service.events import NewError, NewLogin
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.text import clean
 from audit_service.vocabulary import Action, Outcome, Reason
@@ -23,7 +23,6 @@ from audit_service.vocabulary import Action, Outcome, Reason
 logger = logging.getLogger("audit_service")
 
 METHOD_LIMIT = 32
-MAX_NUMBER = 2**53  # beyond it readers of JSON lose digits (RFC 8259, section 6)
 
 
 def connect() -> None:
@@ -45,7 +44,7 @@ def stored(answers: Iterable[tuple[Any, Any]]) -> UUID:
 
 def on_login(sender: object, *, username: object, **arguments: Any) -> UUID:
     """Record a successful login."""
-    return _record(sender, username, Action.LOGIN, Outcome.SUCCESS, **arguments)
+    return _record(sender, username, Action.LOGIN, Outcome.SUCCESS, None, arguments)
 
 
 def on_login_failed(sender: object, *, username: object, reason: str = Reason.OTHER, **arguments: Any) -> UUID:
@@ -54,12 +53,12 @@ def on_login_failed(sender: object, *, username: object, reason: str = Reason.OT
         known = Reason(reason)
     except ValueError:
         known = Reason.OTHER
-    return _record(sender, username, Action.LOGIN, Outcome.FAILURE, reason=known, **arguments)
+    return _record(sender, username, Action.LOGIN, Outcome.FAILURE, known, arguments)
 
 
 def on_logout(sender: object, *, username: object, **arguments: Any) -> UUID:
     """Record a logout."""
-    return _record(sender, username, Action.LOGOUT, Outcome.SUCCESS, **arguments)
+    return _record(sender, username, Action.LOGOUT, Outcome.SUCCESS, None, arguments)
 
 
 def on_exception(sender: object, *, exception: BaseException, **_extra: Any) -> None:
@@ -76,20 +75,21 @@ def _context(sender: object) -> AuditContext:
     return context_of(sender if isinstance(sender, Flask) else current_app)
 
 
-def _record(
+def _record(  # noqa: PLR0917 - three callers, above
     sender: object,
     username: object,
     action: Action,
     outcome: Outcome,
-    *,
-    reason: Reason | None = None,
-    method: str = "password",
-    details: dict[str, Any] | None = None,
-    **_extra: Any,
+    reason: Reason | None,
+    arguments: dict[str, Any],
 ) -> UUID:
+    """Record what a signal said; *arguments* that ``signals`` does not name are passed over."""
+    if not isinstance(username, str | int):
+        raise TypeError(f"username must be a text, not {type(username).__name__}")
     audit = _context(sender)
+    method = arguments.get("method")
     event = NewLogin(
-        app=audit.settings.app_name,
+        app=audit.app_name,
         username=clean(str(username), request_info.USERNAME_LIMIT),
         remote_addr=request_info.remote_addr(),
         request_id=request_info.request_id(),
@@ -97,37 +97,15 @@ def _record(
         outcome=outcome,
         reason=reason,
         user_agent=request_info.user_agent(),
-        method=clean(str(method), METHOD_LIMIT),
-        details=_bounded(details),
+        method=None if method is None else clean(str(method), METHOD_LIMIT),
+        details=normal_details(arguments.get("details")),
     )
     return audit.recorder.record(event)
 
 
-def _bounded(details: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Make *details* storable JSON on every database: clean text, at most 4 KiB; raise ``ValueError`` for others."""
-    if not details:
-        return None
-    cleaned = _clean_json(msgspec.to_builtins(details, str_keys=True))
-    if len(msgspec.json.encode(cleaned)) > DETAILS_LIMIT:
-        raise ValueError(f"details must be at most {DETAILS_LIMIT} bytes of JSON")
-    return dict(cleaned)
-
-
-def _clean_json(value: Any) -> Any:
-    if isinstance(value, str):
-        return clean(value, DETAILS_LIMIT)
-    if isinstance(value, dict):
-        return {clean(key, DETAILS_LIMIT): _clean_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean_json(item) for item in value]
-    if isinstance(value, int | float) and not -MAX_NUMBER <= value <= MAX_NUMBER:  # also true of NaN
-        raise ValueError("details must not contain numbers that JSON readers do not agree on")
-    return value
-
-
 def _describe(audit: AuditContext, error: BaseException) -> NewError:
     return NewError(
-        app=audit.settings.app_name,
+        app=audit.app_name,
         username=request_info.session_username(),
         remote_addr=request_info.remote_addr(),
         request_id=request_info.request_id(),

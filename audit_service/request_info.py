@@ -7,13 +7,14 @@ import ipaddress
 import re
 import uuid
 
-from flask import g, has_request_context, request, session
+from flask import has_request_context, request, session
 
 from audit_service.text import clean
 
 USERNAME_LIMIT = 255
 USER_AGENT_LIMIT = 512
 PATH_LIMIT = 2048
+_REQUEST_ID_KEY = "audit_service.request_id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 
 
@@ -46,10 +47,10 @@ def request_id() -> str | None:
     """Return the request's X-Request-ID if it is a sane one, else an id made for this request: one id per request."""
     if not has_request_context():
         return None
-    if "audit_request_id" not in g:
+    if _REQUEST_ID_KEY not in request.environ:
         sent = request.headers.get("X-Request-ID", "")
-        g.audit_request_id = sent if _REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
-    return str(g.audit_request_id)
+        request.environ[_REQUEST_ID_KEY] = sent if _REQUEST_ID.fullmatch(sent) else str(uuid.uuid4())
+    return str(request.environ[_REQUEST_ID_KEY])
 
 
 def http_method() -> str | None:

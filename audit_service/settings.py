@@ -20,17 +20,26 @@ from audit_service.typed import convert, description_of, title_of
 
 PREFIX = "AUDIT_"
 TEST_PREFIX = "AUDIT_TEST_"  # what only the tests read
+EMBEDDED = "audit.db"  # the embedded database's file
+MIN_KEY = 16  # characters
 
 DatabaseUrl = Annotated[
-    str, Meta(title="a database URL", description="where the trail is kept, e.g. `postgresql://user@host/name`")
+    str,
+    Meta(
+        title="a postgresql:// or sqlite:/// URL",
+        description="where the trail is kept, e.g. `postgresql://user@host/name`",
+    ),
 ]
 DataDir = Annotated[
-    str, Meta(title="a folder", description="where the embedded database and the generated secret key are kept")
+    str,
+    Meta(
+        min_length=1, title="a folder", description="where the embedded database and the generated secret key are kept"
+    ),
 ]
 SecretKey = Annotated[
     str,
     Meta(
-        min_length=16,
+        min_length=MIN_KEY,
         title="a text of at least 16 characters",
         description="signs sessions and cursors; generated in the data folder for the embedded database, else required",
     ),
@@ -48,7 +57,12 @@ Workers = Annotated[int, Meta(ge=1, le=256, title="a number from 1 to 256", desc
 Threads = Annotated[int, Meta(ge=1, le=1024, title="a number from 1 to 1024", description="threads in each worker")]
 AppName = Annotated[
     str,
-    Meta(min_length=1, max_length=64, title="a text of 1 to 64 characters", description="stored as `app` in events"),
+    Meta(
+        min_length=1,
+        max_length=64,
+        title="a text of 1 to 64 characters",
+        description="stored as `app` in events",
+    ),
 ]
 
 
@@ -63,7 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     port: Port = 8000
     workers: Workers = 2
     threads: Threads = 16
-    app_name: AppName = "audit-service"
+    app_name: AppName | None = None
 
     @property
     def is_embedded(self) -> bool:
@@ -73,7 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def url(self) -> URL:
         """The database's URL with its driver named and, for SQLite, an absolute path."""
-        url = make_url(self.database_url or f"sqlite:///{self.data_path / 'audit.db'}")
+        url = make_url(self.database_url or f"sqlite:///{self.data_path / EMBEDDED}")
         if url.drivername in ("postgres", "postgresql"):
             return url.set(drivername="postgresql+psycopg")
         if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
@@ -98,26 +112,42 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 "every process (python3 -c 'import secrets; print(secrets.token_urlsafe(32))' prints one)"
             )
         path = self.make_data_dir() / "secret_key"
-        if not path.exists():
-            # Written whole under another name, then linked: two processes that start together agree on one key.
-            draft = path.with_name(f".secret_key.{secrets.token_hex(8)}")
-            draft.touch(mode=0o600)
-            draft.write_text(secrets.token_urlsafe(32))
-            try:
-                path.hardlink_to(draft)
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-        return path.read_text()
+        try:
+            key = path.read_text().strip() if path.exists() else _make_key(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"AUDIT_DATA_DIR: cannot use the key in {str(path)!r}: {error}") from None
+        if len(key) < MIN_KEY:
+            raise SettingsError(f"the file {str(path)!r} holds no key: remove it and a new one is made")
+        return key
 
     def make_data_dir(self) -> Path:
-        """Make the data folder, for its owner only, if it is missing. Raises ``SettingsError`` when it cannot."""
+        """Make the data folder, and the embedded database's file in it, for their owner only, if they are missing.
+
+        Raises ``SettingsError`` when it cannot.
+        """
         try:
             self.data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.is_embedded:
+                (self.data_path / EMBEDDED).touch(mode=0o600)
         except OSError as error:
             raise SettingsError(f"AUDIT_DATA_DIR: cannot make the folder {self.data_dir!r}: {error.strerror}") from None
         return self.data_path
+
+
+def _make_key(path: Path) -> str:
+    """Write a new key whole and durably under another name, then link it: who starts together agrees on one key."""
+    draft = path.with_name(f".secret_key.{secrets.token_hex(8)}")
+    with open(draft, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(secrets.token_urlsafe(32))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return path.read_text()
 
 
 NAMES = [PREFIX + field.upper() for field in Settings.__struct_fields__]
@@ -129,10 +159,16 @@ def load_settings(config: Mapping[str, Any] | None = None, environ: Mapping[str,
     Raises ``SettingsError``, one line that names the variable, its value's type and, for an unknown name, the nearest.
     """
     values: dict[str, Any] = {}
-    for name, value in (os.environ if environ is None else environ).items():
+    environ = os.environ if environ is None else environ
+    for name, value in environ.items():
         if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX):
-            known, value_read = _read_file(name, value) if name.endswith("_FILE") else (name, value)
-            values[_known(known)] = value_read
+            if name.endswith("_FILE") and name.removesuffix("_FILE") in NAMES:
+                read = name.removesuffix("_FILE")
+                if read in environ:
+                    raise SettingsError(f"{read} and {name} are both set: unset one of them")
+                values[read] = _read_file(name, value)
+            else:
+                values[_known(name)] = value
     for name, value in (config or {}).items():
         if name.startswith(PREFIX):
             values[_known(name)] = value
@@ -157,17 +193,11 @@ def _typed(name: str, field: str, value: Any) -> Any:
     try:
         typed = convert(value, Settings.__annotations__[field])
         if field == "database_url" and typed:
-            _check_url(typed)
+            make_url(typed)
     except (ValueError, ArgumentError):
         shown = "" if field in ("secret_key", "database_url") else f", not {str(value)[:80]!r}"
         raise SettingsError(f"{name} must be {setting_type(field)}{shown}") from None
     return typed
-
-
-def _check_url(text: str) -> None:
-    backend = make_url(text).get_backend_name()
-    if backend not in ("sqlite", "postgresql", "postgres"):
-        raise SettingsError(f"AUDIT_DATABASE_URL must be a postgresql:// or sqlite:/// URL, not {backend[:20]}://")
 
 
 def _known(name: str) -> str:
@@ -178,8 +208,8 @@ def _known(name: str) -> str:
     raise SettingsError(f"{name} is not a setting; the nearest is {nearest} ({setting_type(field)})")
 
 
-def _read_file(name: str, path: str) -> tuple[str, str]:
+def _read_file(name: str, path: str) -> str:
     try:
-        return name.removesuffix("_FILE"), Path(path).read_text().strip()
-    except OSError as error:
-        raise SettingsError(f"{name}: cannot read the file {path!r}: {error.strerror}") from None
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{name}: cannot read the file {path!r}: {error}") from None

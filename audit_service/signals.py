@@ -9,13 +9,14 @@ Send them from inside an application context, with the Flask app as sender or wi
 Arguments of all three:
 
 ``username``  str, required. As typed; cleaned (see ``text.clean``) and cut to 255 characters.
-``method``    str, default "password": how the user proved who they are.
+``method``    str, optional: how the user proved who they are, e.g. "password".
 ``details``   dict, optional: more facts, up to 4 KiB as JSON. Never put a secret here.
 
 ``login_failed_signal`` also takes ``reason``, a ``vocabulary.Reason`` or its value, default "other".
 
-``send`` returns the audit receiver's answer, the event's id, as ``receivers.stored(answers)`` reads it. It raises
-``AuditUnavailable`` when the event could not be stored: then answer with an error, not with a session.
+``send`` returns what the receivers answered; ``stored(answers)`` is the event's id. It raises ``AuditUnavailable`` when
+the event could not be stored: then answer with an error, not with a session. It raises ``TypeError`` or ``ValueError``
+when an argument is of the wrong kind.
 """
 
 from blinker import Namespace

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, scoped_session
 
 from audit_service.errors import AccountError
 from audit_service.models import Token
-from audit_service.text import is_clean
+from audit_service.text import fit
 from audit_service.vocabulary import Scope
 
 TOKEN_PREFIX = "aud_"  # noqa: S105 - so that secret scanners find tokens
@@ -18,13 +18,13 @@ NAME_LIMIT = 64
 
 
 def add_token(session: Session, name: str, scope: Scope) -> str:
-    """Make and commit a token of 256 random bits and return it, for the only time. Raises ``AccountError``."""
-    if not name.strip() or not is_clean(name, NAME_LIMIT):
+    """Make a token of 256 random bits and return it, for the only time. Raises ``AccountError``."""
+    if not name.strip() or fit(name, NAME_LIMIT) is None:
         raise AccountError(f"a token's name must be 1 to {NAME_LIMIT} characters, without control characters")
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     session.add(Token(name=name, token_hash=_hash(token), scope=scope.value, created_at=datetime.now(UTC)))
     try:
-        session.commit()
+        session.flush()
     except IntegrityError:
         session.rollback()
         raise AccountError(f"there is, or was, a token {name!r} already: choose another name") from None
@@ -37,17 +37,18 @@ def list_tokens(session: Session) -> list[Token]:
 
 
 def revoke_token(session: Session, name: str) -> None:
-    """Make the token worthless, at once and for good. Raises ``AccountError`` if there is none of that name."""
+    """Make the token worthless for good; the caller commits. Raises ``AccountError`` if there is none of that name."""
     token = session.scalars(select(Token).where(Token.name == name)).one_or_none()
     if token is None:
         raise AccountError(f"there is no token {name!r}: 'audit-service tokens list' shows all")
     token.revoked_at = token.revoked_at or datetime.now(UTC)
-    session.commit()
 
 
-def find_token(session: Session | scoped_session[Session], presented: str) -> Token | None:
-    """Return the valid token that was *presented*."""
-    query = select(Token).where(Token.token_hash == _hash(presented), Token.revoked_at.is_(None))
+def find_token(session: Session | scoped_session[Session], presented: str, scope: Scope) -> Token | None:
+    """Return the token that was *presented*, if it is valid for *scope*."""
+    query = select(Token).where(
+        Token.token_hash == _hash(presented), Token.scope == scope.value, Token.revoked_at.is_(None)
+    )
     return session.scalars(query).one_or_none()
 
 

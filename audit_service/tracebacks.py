@@ -11,27 +11,36 @@ TYPE_LIMIT = 255
 MESSAGE_LIMIT = 2000
 TRACEBACK_LIMIT = 16_384
 
+_NAMES = (
+    r"passw(?:or)?d|passwd|passphrase|pwd|secret|token|api[_-]?key|private[_-]?key|credentials?|session(?:[_-]?id)?"
+)
 _SECRETS = [
     # postgresql://user:password@host
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s@/]+@", re.IGNORECASE), r"\1:***@"),
-    # password=…, "token": "…", Authorization: Bearer …
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@]{0,255}):[^\s\"'<>]+@", re.IGNORECASE), r"\1:***@"),
+    # https://host/path?query
+    (re.compile(r"\?[^\s\"'<>?=]{1,255}=[^\s\"'<>]*"), "?***"),
+    # Authorization: …, Cookie: … to the end of the line
+    (re.compile(r"((?:authorization|cookie)[\"']?\s{0,9}[=:]).*", re.IGNORECASE), r"\1 ***"),
+    # password=…, "token": "…", secret => …
     (
         re.compile(
-            r"((?:passw(?:or)?d|passwd|pwd|secret|token|api[_-]?key|authorization|cookie|session)[\"']?\s*[=:]\s*)"
-            r"((?:bearer|basic)\s+)?(\"[^\"]*\"|'[^']*'|[^\s,;&)}\]]+)",
+            rf"((?:{_NAMES})[\"']?\s{{0,9}}(?:=>|[=:])\s{{0,9}})"
+            r"(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[^,;&)}\]\n]+)",
             re.IGNORECASE,
         ),
         r"\1***",
     ),
     (re.compile(r"\baud_[A-Za-z0-9_-]{20,}"), "***"),
     # the values of rows that SQLAlchemy (parameters) and PostgreSQL (DETAIL) add to their errors
-    (re.compile(r"^\[parameters: .*$", re.MULTILINE), "[parameters: ***]"),
-    (re.compile(r"^DETAIL: .*$", re.MULTILINE), "DETAIL: ***"),
+    (re.compile(r"(\[parameters:|DETAIL:) .*"), r"\1 ***"),
 ]
 
 
 def scrub(text: str) -> str:
-    """Replace what looks like a password, token or row value in *text* by ``***``."""
+    """Replace what looks like a password, token, cookie, query string or row value in *text* by ``***``.
+
+    The time is proportional to the length of *text*.
+    """
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
@@ -56,7 +65,9 @@ def message(error: BaseException) -> str:
 def format_traceback(error: BaseException) -> str:
     """Return the frames, without locals, and the scrubbed messages of *error* and its causes; the newest part stays."""
     formatted = "".join(traceback.TracebackException.from_exception(error, limit=-40, compact=True).format())
-    return clean_lines(scrub(formatted[-2 * TRACEBACK_LIMIT :]), TRACEBACK_LIMIT)
+    if len(formatted) > 2 * TRACEBACK_LIMIT:  # cut between lines: a secret must not lose the name it is known by
+        formatted = formatted[-2 * TRACEBACK_LIMIT :].partition("\n")[2] or "(one line, too long to keep)"
+    return clean_lines(scrub(formatted), TRACEBACK_LIMIT)
 
 
 def fingerprint(error: BaseException) -> str:
@@ -64,6 +75,7 @@ def fingerprint(error: BaseException) -> str:
 
     Line numbers and messages do not count, so an unrelated edit of a file or another value does not split a group.
     """
-    passed = [f"{Path(frame.filename).name}:{frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    frames = traceback.extract_tb(error.__traceback__)
+    passed = dict.fromkeys(f"{Path(frame.filename).name}:{frame.name}" for frame in frames)  # a recursion counts once
     digest = hashlib.sha256("\n".join([exception_type(error), *passed]).encode("utf-8", "replace"))
     return f"v1:{digest.hexdigest()[:32]}"

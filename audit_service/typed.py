@@ -1,12 +1,15 @@
 """Text from outside turned into typed values, with messages for people: settings and query parameters share it."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from msgspec import Meta
 
-from audit_service.text import clean
+from audit_service.text import fit
+
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 def title_of(annotation: Any) -> str:
@@ -24,14 +27,17 @@ def convert(value: Any, annotation: Any) -> Any:
 
     Raises ``ValueError`` ("must be …") when it is none.
     """
+    is_number = getattr(annotation, "__origin__", None) in (int, float)
     try:
-        typed = msgspec.convert(value, annotation, strict=not isinstance(value, str | list))
+        if is_number and isinstance(value, str) and not _DECIMAL.fullmatch(value):
+            raise ValueError  # noqa: TRY301 - the message is below
+        typed = msgspec.convert(value, annotation, strict=not is_number)
         if isinstance(typed, datetime):
             typed = typed.astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError):
+    except (msgspec.ValidationError, ValueError, OverflowError):
         raise ValueError(f"must be {title_of(annotation)}") from None
     for text in typed if isinstance(typed, list) else [typed]:
-        if type(text) is str and clean(text, len(text)).count("\ufffd") != text.count("\ufffd"):
+        if type(text) is str and fit(text, len(text)) is None:
             raise ValueError("must not contain control characters")
     return typed
 

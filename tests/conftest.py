@@ -167,6 +167,7 @@ def accounts(app: Flask) -> dict[Role, str]:
     with app.app_context():
         for role in Role:
             add_account(db.session(), role.value, role, PASSWORD)
+        db.session.commit()
     return {role: role.value for role in Role}
 
 
@@ -174,4 +175,6 @@ def accounts(app: Flask) -> dict[Role, str]:
 def token(app: Flask) -> dict[str, str]:
     """The headers of somebody who may read everything."""
     with app.app_context():
-        return {"Authorization": "Bearer " + add_token(db.session(), "test", Scope.READ)}
+        headers = {"Authorization": "Bearer " + add_token(db.session(), "test", Scope.READ)}
+        db.session.commit()
+    return headers

@@ -1,7 +1,7 @@
 """Accounts and passwords."""
 
 import pytest
-from argon2 import extract_parameters
+from argon2 import PasswordHasher, extract_parameters
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,7 @@ from tests.conftest import PASSWORD
 def test_the_right_password_and_no_other(engine: Engine) -> None:
     with Session(engine) as session:
         add_account(session, "ada", Role.USER, PASSWORD)
+        session.commit()
         found = authenticate(session, "ada", PASSWORD)
         assert isinstance(found, Account)
         assert found.username == "ada"
@@ -50,9 +51,35 @@ def test_unfit_passwords(engine: Engine, password: str) -> None:
 def test_a_name_is_taken_once(engine: Engine) -> None:
     with Session(engine) as session:
         add_account(session, "ada", Role.USER, PASSWORD)
+        session.commit()
         with pytest.raises(AccountError, match="already"):
             add_account(session, "ada", Role.ADMIN, PASSWORD)
         assert [(account.username, account.role) for account in list_accounts(session)] == [("ada", "user")]
+
+
+def test_a_name_is_the_same_in_every_unicode_form(engine: Engine) -> None:
+    with Session(engine) as session:
+        add_account(session, "Ame\u0301lie", Role.USER, PASSWORD)
+        session.commit()
+        assert isinstance(authenticate(session, "Am\u00e9lie", PASSWORD), Account)
+        assert isinstance(authenticate(session, "Ame\u0301lie", PASSWORD), Account)
+
+
+def test_an_unknown_name_costs_what_a_wrong_password_costs(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    verified: list[tuple[str, str]] = []
+
+    def count(self: PasswordHasher, password_hash: str, password: bytes) -> bool:
+        verified.append((password_hash.rsplit("$", 2)[0], password.decode()))
+        return verify(self, password_hash, password)
+
+    verify = PasswordHasher.verify
+    monkeypatch.setattr(PasswordHasher, "verify", count)
+    with Session(engine) as session:
+        add_account(session, "ada", Role.USER, PASSWORD)
+        session.commit()
+        for name in ("ada", "nobody", "a\x00"):
+            authenticate(session, name, "wrong")
+    assert verified == [("$argon2id$v=19$m=19456,t=2,p=1", "wrong")] * 3
 
 
 def test_any_text_can_be_compared() -> None:

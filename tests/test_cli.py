@@ -13,6 +13,7 @@ from audit_service.cli import main
 from audit_service.models import Account
 from audit_service.tokens import find_token
 from audit_service.trail.recorder import Recorder
+from audit_service.vocabulary import Scope
 from tests.conftest import PASSWORD
 from tests.factories import LoginFactory, SaveThrough
 
@@ -58,7 +59,7 @@ def test_tokens(engine: Engine) -> None:
 
     def is_valid() -> bool:
         with Session(engine) as session:
-            return find_token(session, token) is not None
+            return find_token(session, token, Scope.READ) is not None
 
     assert is_valid()
     assert token not in succeed("tokens", "list")
@@ -86,11 +87,14 @@ def test_setup_prints_the_first_account_and_token_once(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUDIT_DATABASE_URL", empty_database_url)
+    monkeypatch.setenv("AUDIT_SECRET_KEY", "x" * 16)
     printed = dict(line.split() for line in succeed("setup").splitlines() if line.startswith("  "))
     assert set(printed) == {"username", "password", "token"}
     engine_settings = succeed("accounts", "list")
     assert "admin" in engine_settings
-    assert succeed("setup").splitlines() == ["the database is at revision 0001"]
+    migrated, there = succeed("setup").splitlines()
+    assert migrated.endswith(" is at revision 0001")
+    assert "there are accounts already" in there
 
 
 @pytest.mark.parametrize(
@@ -117,6 +121,8 @@ def test_a_database_that_is_not_migrated(
         ("AUDIT_DATABASE_URL", "postgresql://u:hunter2@127.0.0.1:1/d", "the database (AUDIT_DATABASE_URL) refused"),
         ("AUDIT_DATABASE_URL", "sqlite:///no/such/folder/x.db", "unable to open database file"),
         ("AUDIT_DATABASE_URL", "sqlite://", "in-memory SQLite"),
+        ("AUDIT_DATABASE_URL", "mysql://u:hunter2@h/d", "needs postgresql:// (psycopg) or sqlite:///, not mysql://"),
+        ("AUDIT_DATABASE_URL", "postgresql+psycopg2://h/d", "not postgresql+psycopg2://"),
     ],
 )
 def test_errors_are_one_line(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str) -> None:
@@ -130,7 +136,10 @@ def test_errors_are_one_line(monkeypatch: pytest.MonkeyPatch, name: str, value: 
 
 def test_the_embedded_database_needs_no_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    assert "run 'audit-service setup'" in run("history").stderr
+    assert not (tmp_path / "instance").exists()
     succeed("setup")
+    assert (tmp_path / "instance" / "audit.db").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "instance" / "audit.db").exists()
     assert oct((tmp_path / "instance").stat().st_mode)[-3:] == "700"
 

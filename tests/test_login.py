@@ -8,13 +8,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from audit_service import receivers
+from audit_service import create_app, receivers
 from audit_service.context import context_of
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.text import clean
 from audit_service.vocabulary import Role
-from tests.conftest import PASSWORD
-from tests.test_receivers import logins
+from tests.conftest import PASSWORD, close
+from tests.test_receivers import errors, logins
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 BAD_NAMES = ["a\x00b", "\ud800", "a\r\nb", "x" * 5000, "' OR 1=1 --"]
@@ -112,7 +112,11 @@ def test_a_browser_gets_pages(app: Flask, client: FlaskClient) -> None:
     assert "logged in with the role" in client.get("/", headers=BROWSER).text
     left = client.post("/logout/", headers=BROWSER)
     assert (left.status_code, left.location) == (303, "/login/")
-    assert "not logged in" in client.get("/", headers=BROWSER).text
+    assert client.get("/", headers=BROWSER).location == "/login/"
+    assert "nothing at this address" in client.get("/api/x", headers=BROWSER).get_json()["detail"]
+    lost = client.get("/nowhere", headers=BROWSER)
+    assert (lost.status_code, lost.mimetype) == (404, "text/html")
+    assert "Error 404" in lost.text
     assert [item.action for item in reversed(logins(app))] == ["login", "login", "logout"]
 
 
@@ -151,7 +155,7 @@ def test_without_the_receiver_there_is_no_success(
     assert client.get("/").json == before
 
 
-def test_without_a_database_there_is_no_success(app: Flask, client: FlaskClient) -> None:
+def test_without_a_trail_there_is_no_success(app: Flask, client: FlaskClient) -> None:
     with context_of(app).recorder.engine.begin() as connection:
         connection.execute(text("DROP TABLE trail_head"))
     answer = log_in(client)
@@ -165,6 +169,10 @@ class TestPasswordless:
     @pytest.fixture
     def accounts(self, passwordless: None, accounts: dict[Role, str]) -> dict[Role, str]:
         return accounts
+
+    def test_the_start_prints_a_warning(self, config: dict[str, object], caplog: pytest.LogCaptureFixture) -> None:
+        close(create_app(config))
+        assert "AUDIT_LOGIN=passwordless: anybody gets in under any name" in caplog.text
 
     def test_a_name_is_enough_but_gives_no_role(self, app: Flask, client: FlaskClient) -> None:
         answer = client.post("/login/", data={"username": "admin"})
@@ -187,6 +195,23 @@ def test_a_new_session_begins_with_each_login(client: FlaskClient) -> None:
     log_in(client)
     with client.session_transaction() as session:
         assert "planted" not in session
+
+
+@pytest.mark.parametrize("path", ["/", "/login/", "/api/logins"])
+def test_a_remember_cookie_is_not_read(client: FlaskClient, path: str) -> None:
+    answer = client.get(path, headers={"Cookie": 'remember_token="1|\\303\\251"'})
+    assert answer.status_code in (200, 401)
+
+
+def test_an_error_event_names_who_was_logged_in(app: Flask, client: FlaskClient) -> None:
+    def fail() -> str:
+        raise ValueError
+
+    app.add_url_rule("/fail", view_func=fail)
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    log_in(client)
+    assert client.get("/fail").status_code == 500
+    assert [item.username for item in errors(app)] == ["user"]
 
 
 @pytest.mark.parametrize("left_over", ["account:999", "name:admin"])

@@ -84,7 +84,7 @@ def test_make_run_and_the_session_of_curl(checkout: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         made, right, wrong, by_json, everything, failures, *history = filter(None, done.stdout.splitlines())
         assert "ada" in made
-        assert re.fullmatch(r'\{"event":"01[^"]*","message":"you are logged in","username":"ada"\}', right)
+        assert re.fullmatch(r'\{"message":"you are logged in","username":"ada","event":"01[^"]*"\}', right)
         assert wrong in re.findall(r"`(.*?)`", section("Try it"))
         assert '"event"' in by_json
         assert everything.count('"seq"') == 3

@@ -1,5 +1,6 @@
 """The main job with a real client: start the service, log in right and wrong, read who logged in."""
 
+import socket
 from collections.abc import Iterator
 
 import httpx
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 from audit_service.accounts import add_account
 from audit_service.tokens import add_token
 from audit_service.vocabulary import Role, Scope
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, new_postgres_database
 from tests.server import running_service
 
 
@@ -18,7 +19,9 @@ from tests.server import running_service
 def reader(engine: Engine) -> dict[str, str]:
     with Session(engine) as session:
         add_account(session, "ada", Role.USER, PASSWORD)
-        return {"Authorization": "Bearer " + add_token(session, "reader", Scope.READ)}
+        headers = {"Authorization": "Bearer " + add_token(session, "reader", Scope.READ)}
+        session.commit()
+    return headers
 
 
 @pytest.fixture
@@ -47,11 +50,58 @@ def test_the_main_job(service: httpx.Client, reader: dict[str, str]) -> None:
     assert [item["seq"] for item in own] == [2, 1]
 
 
-def test_a_session_works_in_every_worker(service: httpx.Client) -> None:
-    service.post("/login/", data={"username": "ada", "password": PASSWORD})
-    for _ in range(20):  # a new connection each: two workers take turns
-        answer = httpx.get(service.base_url, cookies=service.cookies)
-        assert answer.json()["username"] == "ada"
+def test_a_session_works_in_every_process(config: dict[str, object], reader: dict[str, str]) -> None:
+    with running_service(config) as one, running_service(config) as other:
+        answer = httpx.post(f"{one}/login/", data={"username": "ada", "password": PASSWORD})
+        assert httpx.get(other, cookies=answer.cookies).json()["username"] == "ada"
+
+
+HEAD = b"POST /login/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+RIGHT = b"username=ada&password=" + PASSWORD.replace(" ", "+").encode()
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_cut", "status"),
+    [
+        (b"Content-Length: %d\r\n\r\n%b" % (len(RIGHT), RIGHT), False, b"200"),
+        (b"Content-Length: 1000\r\n\r\n" + RIGHT, True, b"400"),
+        (CHUNKED % (len(RIGHT), RIGHT) + b"0\r\n\r\n", False, b"411"),
+        (CHUNKED % (len(RIGHT), RIGHT), True, b"411"),
+        (CHUNKED % (len(RIGHT), RIGHT) + b"zz\r\n", True, b"411"),
+        (b"\r\n", False, b"400"),
+    ],
+)
+def test_a_body_that_was_cut_logs_nobody_in(
+    service: httpx.Client, reader: dict[str, str], sent: bytes, is_cut: bool, status: bytes
+) -> None:
+    with socket.create_connection((service.base_url.host, service.base_url.port or 0), timeout=10) as connection:
+        connection.sendall(HEAD + sent)
+        if is_cut:
+            connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.split(b" ")[1] == status
+    recorded = service.get("/api/logins", headers=reader).json()["items"]
+    assert len(recorded) == (1 if status == b"200" else 0)
+
+
+def test_a_database_that_is_away(postgres_url: str, postgres_template: str, config: dict[str, object]) -> None:
+    """On PostgreSQL only: SQLite has no server that could be away."""
+    with new_postgres_database(postgres_url, postgres_template) as url:
+        service = running_service({**config, "AUDIT_DATABASE_URL": url})
+        base = service.__enter__()
+    try:  # the database is gone now
+        answers = [
+            httpx.post(f"{base}/login/", data={"username": "ada", "password": PASSWORD}),
+            httpx.get(f"{base}/api/logins", headers={"Authorization": "Bearer x"}),
+        ]
+        assert [answer.status_code for answer in answers] == [503, 503]
+        assert {answer.headers["Content-Type"] for answer in answers} == {"application/problem+json"}
+        page = httpx.post(f"{base}/login/", data={"username": "ada"}, headers={"Accept": "text/html"})
+        assert (page.status_code, page.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+        assert httpx.get(f"{base}/login/").status_code == httpx.get(f"{base}/healthz").status_code == 200
+    finally:
+        service.__exit__(None, None, None)
 
 
 def test_hostile_bytes_on_the_wire(service: httpx.Client, reader: dict[str, str]) -> None:

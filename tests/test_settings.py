@@ -31,10 +31,11 @@ def test_config_comes_before_the_environment() -> None:
         ("AUDIT_LOGIN", "none", "AUDIT_LOGIN must be `password` or `passwordless`, not 'none'"),
         ("AUDIT_PROT", "1", "AUDIT_PROT is not a setting; the nearest is AUDIT_PORT (a number from 1 to 65535)"),
         ("AUDIT_SECRET_KEY", "short", "AUDIT_SECRET_KEY must be a text of at least 16 characters"),
-        ("AUDIT_DATABASE_URL", "nonsense", "AUDIT_DATABASE_URL must be a database URL"),
-        ("AUDIT_DATABASE_URL", "mysql://u:p@h/d", "must be a postgresql:// or sqlite:/// URL, not mysql://"),
-        ("AUDIT_SECRET_KEY_FILE", "/no/such", "AUDIT_SECRET_KEY_FILE: cannot read the file '/no/such': No such file"),
-        ("AUDIT_SECRET_FILE", "/etc/hostname", "AUDIT_SECRET is not a setting; the nearest is AUDIT_SECRET_KEY"),
+        ("AUDIT_DATABASE_URL", "nonsense", "AUDIT_DATABASE_URL must be a postgresql:// or sqlite:/// URL"),
+        ("AUDIT_DATA_DIR", "", "AUDIT_DATA_DIR must be a folder"),
+        ("AUDIT_WORKERS", "1e1", "AUDIT_WORKERS must be a number from 1 to 256, not '1e1'"),
+        ("AUDIT_SECRET_KEY_FILE", "/no/such", "AUDIT_SECRET_KEY_FILE: cannot read the file '/no/such'"),
+        ("AUDIT_SECRET_FILE", "/etc/hostname", "AUDIT_SECRET_FILE is not a setting; the nearest is AUDIT_SECRET_KEY"),
         ("AUDIT_HOST", "a\x00b", "AUDIT_HOST must be an address"),
     ],
 )
@@ -81,8 +82,20 @@ def test_the_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     assert len(key) >= 32
     assert settings.signing_key() == key
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["secret_key"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["audit.db", "secret_key"]
     assert stat.S_IMODE((tmp_path / "new" / "secret_key").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 40])
+def test_a_damaged_key_is_not_used(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "secret_key").write_bytes(content)
+    with pytest.raises(SettingsError, match="secret_key"):
+        Settings(data_dir=str(tmp_path)).signing_key()
+
+
+def test_a_setting_and_its_file_together(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="AUDIT_PORT and AUDIT_PORT_FILE are both set"):
+        load_settings(environ={"AUDIT_PORT_FILE": str(tmp_path), "AUDIT_PORT": "1"})
 
 
 def test_a_named_database_needs_a_key() -> None:

@@ -15,18 +15,18 @@ def test_only_the_hash_is_stored(engine: Engine) -> None:
         assert token.startswith("aud_")
         (stored,) = list_tokens(session)
         assert token[4:] not in "".join(str(value) for value in vars(stored).values())
-        found = find_token(session, token)
+        found = find_token(session, token, Scope.READ)
         assert found is not None
         assert found.name == "poller"
         for other in ("", "aud_", token[:-1], token + "x", "\ud800"):
-            assert find_token(session, other) is None
+            assert find_token(session, other, Scope.READ) is None
 
 
 def test_a_revoked_token_is_worthless_for_good(engine: Engine) -> None:
     with Session(engine) as session:
         token = add_token(session, "poller", Scope.READ)
         revoke_token(session, "poller")
-        assert find_token(session, token) is None
+        assert find_token(session, token, Scope.READ) is None
         (stored,) = list_tokens(session)
         first = stored.revoked_at
         revoke_token(session, "poller")

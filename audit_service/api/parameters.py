@@ -1,5 +1,6 @@
 """A query string as typed filters. Whatever is wrong is said with the parameter's name; nothing is ignored."""
 
+import unicodedata
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -45,6 +46,7 @@ def _value(name: str, given: list[str], annotation: Any) -> Any:
     if not is_list and len(given) > 1:
         raise ParameterError(name, f"{name} may be given once only")
     try:
-        return convert(given if is_list else given[0], annotation)
+        normal = [unicodedata.normalize("NFC", text) for text in given]  # as stored text is
+        return convert(normal if is_list else normal[0], annotation)
     except ValueError as error:
         raise ParameterError(name, f"{name} {error}") from None

@@ -1,14 +1,16 @@
 """The API's routes. Read-only: ``GET`` and ``HEAD``."""
 
+import contextlib
 from typing import TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
-from flask import Blueprint, Response, request
-from werkzeug.exceptions import HTTPException, NotFound
+from flask import Blueprint, Response, current_app, request, url_for
+from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from audit_service.access import current_viewer, owner_of_view, require_auditor
+from audit_service.answers import OUR_ERRORS, json_answer, problem, register_errors
 from audit_service.api.parameters import parse
 from audit_service.context import current_context, read_session
 from audit_service.errors import ParameterError
@@ -16,7 +18,7 @@ from audit_service.history.cursor import Cursors
 from audit_service.history.filters import ErrorFilters, EventFilters, LoginFilters
 from audit_service.history.items import ErrorItem, LoginItem
 from audit_service.history.query import find_event, list_events
-from audit_service.problems import from_http_exception, problem
+from audit_service.text import clean
 
 Item = TypeVar("Item", LoginItem, ErrorItem)
 
@@ -46,34 +48,39 @@ def show_login(event_id: str) -> Response:
 @blueprint.get("/errors")
 def list_errors() -> Response:
     """List unhandled exceptions, newest first."""
-    require_auditor(current_viewer())
-    return _list(ErrorItem, ErrorFilters)
+    return _list(ErrorItem, ErrorFilters, auditors_only=True)
 
 
 @blueprint.get("/errors/<event_id>")
 def show_error(event_id: str) -> Response:
     """Show one of them."""
-    require_auditor(current_viewer())
-    return _show(ErrorItem, event_id)
+    return _show(ErrorItem, event_id, auditors_only=True)
 
 
-@blueprint.errorhandler(HTTPException)
-def on_http_exception(error: HTTPException) -> Response:
-    """Answer in the one error shape."""
-    return from_http_exception(error)
+@blueprint.route("/<path:_path>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+def refuse(_path: str) -> Response:
+    """Answer for paths and methods that are not here, so that a host's own error pages do not."""
+    adapter = current_app.create_url_adapter(request)
+    if adapter and adapter.match(method="GET")[0] != request.endpoint:
+        raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"])
+    raise NotFound("there is nothing at this address")
 
 
-@blueprint.errorhandler(ParameterError)
-def on_parameter_error(error: ParameterError) -> Response:
-    """Answer 400 with the parameter's name."""
-    return problem(400, error.detail, parameter=error.parameter)
+register_errors(blueprint, problem, OUR_ERRORS)
 
 
-def _list(kind: type[Item], filters_type: type[EventFilters]) -> Response:
+def _owner(*, auditors_only: bool) -> str | None:
+    """The only username whose events may be seen, null for all."""
     viewer = current_viewer()
+    if auditors_only:
+        require_auditor(viewer)
+    return owner_of_view(viewer)
+
+
+def _list(kind: type[Item], filters_type: type[EventFilters], *, auditors_only: bool = False) -> Response:
+    owner = _owner(auditors_only=auditors_only)
     filters, page = parse(request.args, filters_type)
-    owner = owner_of_view(viewer)
-    cursors = Cursors(current_context().signing_key, kind.__name__, filters, owner or "")
+    cursors = Cursors(current_context().signing_key(), kind.__name__, filters, owner or "")
     items, position = list_events(
         read_session(),
         kind,
@@ -83,31 +90,26 @@ def _list(kind: type[Item], filters_type: type[EventFilters]) -> Response:
         after=cursors.decode(page.cursor) if page.cursor is not None else None,
     )
     cursor = cursors.encode(position) if position else None
-    answer = _json(EventPage(items=items, next=cursor, next_url=_next_url(cursor)))
+    answer = json_answer(EventPage(items=items, next=cursor, next_url=_next_url(cursor)))
     if cursor:
         answer.headers["Link"] = f'<{_next_url(cursor)}>; rel="next"'
     return answer
 
 
-def _show(kind: type[Item], event_id: str) -> Response:
-    viewer = current_viewer()
-    try:
-        item = find_event(read_session(), kind, UUID(event_id), owner=owner_of_view(viewer))
-    except ValueError:
-        item = None
+def _show(kind: type[Item], event_id: str, *, auditors_only: bool = False) -> Response:
+    owner = _owner(auditors_only=auditors_only)
+    for name in request.args:
+        raise ParameterError(clean(name, 64), f"{clean(name, 64)} is not a parameter here; there are none")
+    item = None
+    with contextlib.suppress(ValueError):
+        item = find_event(read_session(), kind, UUID(event_id), owner=owner)
     if item is None:
         raise NotFound("there is no such event, or you may not see it")
-    return _json(item)
+    return json_answer(item)
 
 
 def _next_url(cursor: str | None) -> str | None:
     if cursor is None:
         return None
     given = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
-    return f"{request.base_url}?{urlencode([*given, ('cursor', cursor)])}"
-
-
-def _json(body: object) -> Response:
-    response = Response(msgspec.json.encode(body), content_type="application/json")
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return f"{url_for(str(request.endpoint))}?{urlencode([*given, ('cursor', cursor)])}"

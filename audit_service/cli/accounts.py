@@ -17,10 +17,18 @@ def accounts() -> None:
 
 @accounts.command()
 @click.argument("name")
-@click.option("--role", type=click.Choice([role.value for role in Role]), required=True, help="What it may do.")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    required=True,
+    help="user: sees its own logins; auditor: sees all; admin: manages, too.",
+)
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input, its first line.")
 def add(name: str, role: str, *, password_stdin: bool) -> None:
-    """Make an account; asks for its password."""
+    """Make an account.
+
+    Asks for its password: 12 to 256 characters.
+    """
     with open_session(writes=True) as session:
         add_account(session, name, Role(role), _password(from_stdin=password_stdin))
     click.echo(f"made the account {name!r} with the role {role}")

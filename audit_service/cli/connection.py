@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from audit_service.database import make_engine
+from audit_service.errors import NotConfiguredError
 from audit_service.schema import require_newest
 from audit_service.settings import Settings, load_settings
 
@@ -15,8 +17,12 @@ from audit_service.settings import Settings, load_settings
 def open_engine(settings: Settings | None = None, *, writes: bool = False) -> Iterator[Engine]:
     """Open the database, whatever its revision; only with *writes* does it take SQLite's write lock."""
     settings = settings or load_settings()
-    if settings.is_embedded:
+    if settings.is_embedded and writes:
         settings.make_data_dir()
+    elif settings.is_embedded and not Path(str(settings.url.database)).exists():
+        raise NotConfiguredError(
+            f"there is no database in {settings.data_dir} (AUDIT_DATA_DIR): run 'audit-service setup'"
+        )
     engine = make_engine(settings.url, writes=writes)
     try:
         yield engine
@@ -26,8 +32,11 @@ def open_engine(settings: Settings | None = None, *, writes: bool = False) -> It
 
 @contextmanager
 def open_session(*, writes: bool = False) -> Iterator[Session]:
-    """Open a session on a database at the newest revision; raise ``NotConfiguredError`` if it is not."""
+    """Open a session on a database at the newest revision, and commit it at the end.
+
+    Raises ``NotConfiguredError`` for a database at another revision.
+    """
     with open_engine(writes=writes) as engine:
         require_newest(engine)
-        with Session(engine) as session:
+        with Session(engine) as session, session.begin():
             yield session

@@ -16,7 +16,10 @@ COLUMNS = ("timestamp", "action", "outcome", "reason", "username", "remote_addr"
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, all fields.")
 def history(limit: int, *, as_json: bool) -> None:
-    """Show the newest logins, failed logins and logouts, newest first, times in UTC."""
+    """Show the newest logins and logouts.
+
+    Failed ones, too; newest first, times in UTC.
+    """
     with open_session() as session:
         items, _more = list_events(session, LoginItem, LoginFilters(), limit=limit)
     if as_json:

@@ -1,21 +1,23 @@
 """Commands that bring the service up."""
 
 import secrets
+import socket
+from datetime import UTC, datetime
 
 import click
 from granian.constants import Interfaces
+from granian.log import LogLevels
 from granian.server import Server
-from sqlalchemy.orm import Session
 
 from audit_service import schema
 from audit_service.accounts import add_account, list_accounts
-from audit_service.cli.connection import open_engine
+from audit_service.cli.connection import open_engine, open_session
+from audit_service.errors import AccountError, SettingsError
 from audit_service.settings import load_settings
 from audit_service.tokens import add_token
 from audit_service.vocabulary import Role, Scope
 
 FIRST_ACCOUNT = "admin"
-FIRST_TOKEN = "first"  # noqa: S105 - its name
 
 
 @click.command()
@@ -25,20 +27,28 @@ def migrate() -> None:
         before = schema.current_revision(engine)
         schema.migrate(engine)
         after = schema.current_revision(engine)
-    click.echo(f"the database is at revision {after}" + ("" if before == after else f" (was {before or 'empty'})"))
+    click.echo(f"{engine.url} is at revision {after}" + ("" if before == after else f" (was {before or 'empty'})"))
 
 
 @click.command()
 @click.pass_context
 def setup(ctx: click.Context) -> None:
-    """Migrate; then, if there is no account yet, make one and a read token and print both, once."""
+    """Migrate, and make the first account.
+
+    If there is no account yet, makes one and a read token and prints both, once. May be run again at any time.
+    """
+    load_settings().signing_key()  # what is missing is said before the credentials are printed
     ctx.invoke(migrate)
-    with open_engine(writes=True) as engine, Session(engine) as session:
-        if list_accounts(session):
-            return
-        password = secrets.token_urlsafe(15)
-        token = add_token(session, FIRST_TOKEN, Scope.READ)
-        add_account(session, FIRST_ACCOUNT, Role.ADMIN, password)
+    password = secrets.token_urlsafe(15)
+    try:
+        with open_session(writes=True) as session:
+            if list_accounts(session):
+                click.echo("there are accounts already; 'audit-service accounts add' makes another one")
+                return
+            add_account(session, FIRST_ACCOUNT, Role.ADMIN, password)
+            token = add_token(session, f"setup {datetime.now(UTC):%Y-%m-%d %H:%M:%S}", Scope.READ)
+    except AccountError:  # another setup, at the same time, was first
+        return
     click.echo("\nThe first account and read token; they are not shown again:\n")
     click.echo(f"  username  {FIRST_ACCOUNT}\n  password  {password}\n  token     {token}\n")
 
@@ -50,16 +60,30 @@ def serve() -> None:
     settings.signing_key()  # what is missing is said here, once, and not by each worker
     with open_engine(settings) as engine:
         schema.require_newest(engine)
+    address = _free_address(settings.host, settings.port)
     click.echo(f"serving on http://{settings.host}:{settings.port} (Ctrl-C stops)")
     Server(
         "audit_service.app:create_app",
         factory=True,
         interface=Interfaces.WSGI,
-        address=settings.host,
+        address=address,
         port=settings.port,
         workers=settings.workers,
         blocking_threads=settings.threads,
         respawn_failed_workers=True,
         websockets=False,
         log_access=False,
+        log_level=LogLevels.error,
     ).serve()
+
+
+def _free_address(host: str, port: int) -> str:
+    """Return the IP address of *host*; raise ``SettingsError`` if there is none, or something listens there already."""
+    try:
+        family, _type, _protocol, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host} port {port} (AUDIT_HOST, AUDIT_PORT): {error.strerror}") from None
+    return str(address[0])

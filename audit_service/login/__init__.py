@@ -1,6 +1,7 @@
 """The login views of the service: a page and JSON, sessions, and who you are."""
 
-from audit_service.login.sessions import init_sessions
+from audit_service.login.pages import error_answer
+from audit_service.login.sessions import init_sessions, session_viewer
 from audit_service.login.views import blueprint
 
-__all__ = ["blueprint", "init_sessions"]
+__all__ = ["blueprint", "error_answer", "init_sessions", "session_viewer"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 from flask import request
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, LengthRequired, UnsupportedMediaType
 
 from audit_service.errors import ParameterError
 
@@ -18,11 +18,21 @@ class Credentials(msgspec.Struct, frozen=True):
 
 def read_credentials() -> Credentials:
     """Read the body. Raises ``ParameterError`` (a field), ``BadRequest`` (no JSON object), ``UnsupportedMediaType``."""
+    _require_whole_body()
     fields = _fields()
     username, password = (_text(fields, name) for name in ("username", "password"))
     if not username.strip():
         raise ParameterError("username", "please enter a username")
     return Credentials(username=username.strip(" "), password=password)
+
+
+def _require_whole_body() -> None:
+    """A body that was cut, on its way or at our limit, must not pass for what its sender meant."""
+    if request.content_length is None:
+        if request.stream.read(1):
+            raise LengthRequired("send the body with its Content-Length")
+    elif len(request.get_data()) != request.content_length:
+        raise BadRequest("the body is shorter than its Content-Length")
 
 
 def _fields() -> dict[str, Any]:
@@ -33,9 +43,9 @@ def _fields() -> dict[str, Any]:
             "send username and password as application/x-www-form-urlencoded, multipart/form-data or application/json"
         )
     try:
-        body = request.get_json()
+        body = request.get_json(silent=True)
     except RecursionError:
-        raise BadRequest("the JSON body is nested too deeply") from None
+        body = None
     if not isinstance(body, dict):
         raise BadRequest('the JSON body must be an object: {"username": "…", "password": "…"}')
     return body

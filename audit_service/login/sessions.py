@@ -20,9 +20,17 @@ class SessionUser(UserMixin):  # type: ignore[misc]
     role: Role
 
 
+class _SessionsOnly(LoginManager):  # type: ignore[misc]
+    """Flask-Login without its "remember me" cookie, which we never set: whoever sends one is not believed."""
+
+    def _load_user_from_remember_cookie(self, _cookie: str) -> None:
+        return None
+
+
 def init_sessions(app: Flask) -> None:
     """Set up Flask-Login for *app*."""
-    manager = LoginManager(app)
+    # Pages are rendered with what they are given: no template asks the database who is logged in.
+    manager = _SessionsOnly(app, add_context_processor=False)
     manager.user_loader(_load)
 
 
@@ -36,12 +44,10 @@ def start_passwordless_session(username: str) -> None:
     _start(_of_name(username))
 
 
-def end_session() -> str | None:
-    """End the session, if there is one, and return whose it was."""
-    viewer = session_viewer()
+def end_session() -> None:
+    """End the session, if there is one."""
     logout_user()
     session.clear()
-    return viewer.name if viewer else None
 
 
 def session_viewer() -> Viewer | None:

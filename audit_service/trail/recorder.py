@@ -26,5 +26,5 @@ class Recorder:
         try:
             append(self.engine, [event])
         except SQLAlchemyError as error:
-            raise AuditUnavailable("the event could not be stored") from error
+            raise AuditUnavailable("the event could not be stored (is the database migrated?)") from error
         return event.id

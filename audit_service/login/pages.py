@@ -1,0 +1,44 @@
+"""Answers for people with a browser, where others get JSON."""
+
+from flask import Response, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from audit_service.answers import describe, page, problem
+from audit_service.context import Viewer, current_context
+from audit_service.request_info import USERNAME_LIMIT
+from audit_service.text import fit
+
+
+def is_browser() -> bool:
+    """Tell whether a page is wanted more than JSON; curl and most clients accept anything, and get JSON."""
+    accepts = request.accept_mimetypes
+    return accepts["text/html"] > accepts["application/json"]
+
+
+def index_page(viewer: Viewer) -> Response:
+    """Say who is logged in."""
+    return page(render_template("audit_service/index.html", viewer=viewer))
+
+
+def login_page(message: str = "", status: int = 200) -> Response:
+    """Show the login form; *message* says what was wrong with the last attempt, whose username stays."""
+    username = request.form.get("username", "") if status == 401 else ""  # noqa: PLR2004 - then the body was sound
+    html = render_template(
+        "audit_service/login.html",
+        message=message,
+        username=fit(username, USERNAME_LIMIT) or "",
+        is_passwordless=current_context().settings.login == "passwordless",
+    )
+    return page(html, status)
+
+
+def error_answer(error: Exception) -> Response:
+    """Answer any error: a problem, or for a browser a page."""
+    if isinstance(error, HTTPException) and isinstance(error.response, Response):
+        return error.response
+    if not is_browser() or request.path.startswith("/api/"):
+        return problem(error)
+    status, detail = describe(error)
+    if request.endpoint == "audit_login.login":
+        return login_page(detail, status)
+    return page(render_template("audit_service/error.html", status=status, detail=detail), status)
