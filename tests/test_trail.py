@@ -1,16 +1,16 @@
 """The trail: positions, ids, what is stored."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from audit_service.database import make_engine
-from audit_service.errors import AuditUnavailable
 from audit_service.events import NewEvent
 from audit_service.history.items import ErrorItem, LoginItem
 from audit_service.history.query import find_event
@@ -18,7 +18,14 @@ from audit_service.models import ErrorEvent, LoginEvent, TrailHead
 from audit_service.settings import Settings
 from audit_service.trail.append import append
 from audit_service.trail.recorder import Recorder
+from tests.conftest import new_postgres_database
 from tests.factories import ErrorFactory, LoginFactory
+
+
+@pytest.fixture
+def connection(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        yield connection
 
 
 def positions(engine: Engine) -> dict[int, UUID]:
@@ -35,19 +42,19 @@ def size(engine: Engine) -> int:
         return connection.execute(select(TrailHead.size)).scalar_one()
 
 
-def test_logins_and_errors_share_one_trail(recorder: Recorder) -> None:
+def test_logins_and_errors_share_one_trail(recorder: Recorder, engine: Engine) -> None:
     made = [LoginFactory(), ErrorFactory(), LoginFactory(failed=True), ErrorFactory(anonymous=True)]
-    assert positions(recorder.engine) == {n: event.id for n, event in enumerate(made, 1)}
-    assert size(recorder.engine) == 4
+    assert positions(engine) == {n: event.id for n, event in enumerate(made, 1)}
+    assert size(engine) == 4
 
 
 @pytest.mark.parametrize(("kind", "item_kind"), [(LoginFactory, LoginItem), (ErrorFactory, ErrorItem)])
 def test_what_is_read_is_what_was_recorded(
-    recorder: Recorder, kind: type[LoginFactory], item_kind: type[LoginItem]
+    recorder: Recorder, engine: Engine, kind: type[LoginFactory], item_kind: type[LoginItem]
 ) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
     event = kind()
-    with Session(recorder.engine) as session:
+    with Session(engine) as session:
         item = find_event(session, item_kind, event.id)
     assert item is not None
     read = msgspec.structs.asdict(item)
@@ -56,39 +63,64 @@ def test_what_is_read_is_what_was_recorded(
     assert read == msgspec.structs.asdict(event)
 
 
-def test_the_same_id_is_stored_once_and_takes_one_position(recorder: Recorder) -> None:
+def test_a_mixed_batch_is_stored_logins_first(connection: Connection, engine: Engine) -> None:
+    error, login = ErrorFactory.build(), LoginFactory.build()
+    append(connection, [error, login])
+    assert positions(engine) == {1: login.id, 2: error.id}
+
+
+def test_the_same_id_is_stored_once_and_takes_one_position(connection: Connection, engine: Engine) -> None:
     first, again, second = LoginFactory.build(), LoginFactory.build(), LoginFactory.build()
     again = msgspec.structs.replace(again, id=first.id)
-    append(recorder.engine, [first, again])
-    append(recorder.engine, [again, second])
-    assert positions(recorder.engine) == {1: first.id, 2: second.id}
+    append(connection, [first, again])
+    append(connection, [again, second])
+    append(connection, [again])
+    assert positions(engine) == {1: first.id, 2: second.id}
+    assert size(engine) == 2
 
 
-def test_parallel_writers_leave_no_gap(recorder: Recorder) -> None:
-    events: list[NewEvent] = [*LoginFactory.build_batch(40), *ErrorFactory.build_batch(10)]
-    with ThreadPoolExecutor(8) as threads:
-        ids = list(threads.map(recorder.record, events))
-    stored = positions(recorder.engine)
-    assert list(stored) == list(range(1, 51))
-    assert set(stored.values()) == set(ids)
-
-
-def test_a_batch_is_stored_whole_or_not_at_all(recorder: Recorder) -> None:
-    good, bad = LoginFactory.build(), LoginFactory.build(remote_addr="no address")
-    with pytest.raises(Exception, match="no address"):
-        append(recorder.engine, [good, bad])
-    assert positions(recorder.engine) == {}
-    assert size(recorder.engine) == 0
-
-
-def test_a_database_that_cannot_store_is_said_so(empty_database_url: str) -> None:
-    engine = make_engine(Settings(database_url=empty_database_url).url, writes=True)
-    with pytest.raises(AuditUnavailable):
-        Recorder(engine).record(LoginFactory.build())
-    engine.dispose()
+def test_a_batch_is_stored_whole_or_not_at_all(connection: Connection, engine: Engine) -> None:
+    good, bad = LoginFactory.build(), LoginFactory.build(username=None)
+    with pytest.raises(IntegrityError):
+        append(connection, [good, bad])
+    assert positions(engine) == {}
+    assert size(engine) == 0
 
 
 @pytest.mark.parametrize(("event", "model"), [(LoginFactory.build(), LoginEvent), (ErrorFactory.build(), ErrorEvent)])
 def test_events_and_tables_have_the_same_fields(event: NewEvent, model: type[LoginEvent | ErrorEvent]) -> None:
     columns = set(model.__table__.columns.keys())
     assert columns == {*event.__struct_fields__, "seq", "recorded_at"}
+
+
+@pytest.mark.parametrize("table", ["login_events", "error_events"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET app = 'x'", "DELETE FROM {}", "TRUNCATE {}", "INSERT OR REPLACE"])
+def test_the_database_refuses_changes(recorder: Recorder, engine: Engine, table: str, change: str) -> None:
+    if change.startswith("TRUNCATE") and engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has no TRUNCATE")
+    if change.startswith("INSERT"):
+        if engine.dialect.name != "sqlite":
+            pytest.skip("only SQLite has INSERT OR REPLACE")
+        change = "INSERT OR REPLACE INTO {0} SELECT * FROM {0}"
+    LoginFactory()
+    ErrorFactory()
+    before = positions(engine)
+    with pytest.raises(DBAPIError, match="the audit trail is append-only"), engine.begin() as connection:
+        connection.execute(text(change.format(table)))
+    assert positions(engine) == before
+
+
+def test_the_triggers_stay_on_for_a_replica(postgres_url: str, postgres_template: str) -> None:
+    """On PostgreSQL only: it alone can switch ordinary triggers off for a session."""
+    with new_postgres_database(postgres_url, postgres_template) as url:
+        engine = make_engine(Settings(database_url=url).url)
+        with engine.begin() as connection:
+            enabled = connection.execute(
+                text("SELECT tgrelid::regclass::text, tgenabled FROM pg_trigger WHERE tgname LIKE '%append_only'")
+            )
+            assert {tuple(row) for row in enabled} == {("login_events", "A"), ("error_events", "A")}
+        with engine.connect() as connection:
+            connection.execute(text("SET session_replication_role = replica"))
+            with pytest.raises(DBAPIError, match="append-only"):
+                connection.execute(text("DELETE FROM login_events"))
+        engine.dispose()
