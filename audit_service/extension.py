@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from flask import Flask
-from sqlalchemy import Engine
 
 from audit_service import api, receivers
 from audit_service.answers import problem
+from audit_service.bounded import bound_waits
 from audit_service.context import EXTENSION, AuditContext, Viewer
-from audit_service.database import db, engine_options, make_engine, prepare_engine
+from audit_service.database import check_database, db, engine_options, prepare_engine
 from audit_service.errors import AuditUnavailable, NotConfiguredError, SettingsError
 from audit_service.settings import Settings, load_settings
 from audit_service.trail.recorder import Recorder
@@ -39,7 +39,7 @@ class LoginAudit:
             settings = load_settings(app.config)
         app.extensions[EXTENSION] = AuditContext(
             settings=settings,
-            recorder=Recorder(_recorder_engine(app, settings)),
+            recorder=_make_recorder(app, settings),
             app_name=settings.app_name or app.name,
             session_viewer=self._session_viewer,
         )
@@ -48,8 +48,8 @@ class LoginAudit:
         app.register_error_handler(AuditUnavailable, problem)  # 503: the app may register its own instead
 
 
-def _recorder_engine(app: Flask, settings: Settings) -> Engine:
-    """Make the recorder's own engine, for the database of the app's Flask-SQLAlchemy, connected as that one is.
+def _make_recorder(app: Flask, settings: Settings) -> Recorder:
+    """Make a recorder for the database of the app's Flask-SQLAlchemy, connected as that one is.
 
     An app that has no Flask-SQLAlchemy gets one.
     """
@@ -64,8 +64,16 @@ def _recorder_engine(app: Flask, settings: Settings) -> Engine:
             "AUDIT_DATABASE_URL names another database than SQLALCHEMY_DATABASE_URI: an app keeps its trail in its own "
             "database, so unset AUDIT_DATABASE_URL"
         )
-    options = app.config.get("SQLALCHEMY_ENGINE_OPTIONS", {})
-    return make_engine(engine.url, writes=True, connect_args=options.get("connect_args"))
+    check_database(engine.url)
+    if settings.spool_path:
+        settings.make_data_dir()
+    return Recorder(
+        engine.url,
+        connect_args=app.config.get("SQLALCHEMY_ENGINE_OPTIONS", {}).get("connect_args"),
+        spool_path=settings.spool_path,
+        timeout=settings.write_timeout,
+        queue_limit=settings.queue_limit,
+    )
 
 
 def _add_database(app: Flask, settings: Settings) -> None:
@@ -76,3 +84,4 @@ def _add_database(app: Flask, settings: Settings) -> None:
     db.init_app(app)
     with app.app_context():
         prepare_engine(db.engine)
+        bound_waits(db.engine, settings.write_timeout)

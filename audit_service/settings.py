@@ -64,6 +64,31 @@ AppName = Annotated[
         description="stored as `app` in events",
     ),
 ]
+WriteTimeout = Annotated[
+    float,
+    Meta(
+        ge=0.1,
+        le=60,
+        title="seconds, from 0.1 to 60",
+        description="the longest that storing an event may take: pool, connect, lock, statement and TCP together",
+    ),
+]
+QueueLimit = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=100_000,
+        title="a number from 1 to 100000",
+        description="events that may wait in a process; further ones are refused at once",
+    ),
+]
+Spool = Annotated[
+    Literal["on", "off"],
+    Meta(
+        title="`on` or `off`",
+        description="keep events in a file of the data folder while the database is away; `off`: no database, no login",
+    ),
+]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,8 +101,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     host: Host = "127.0.0.1"
     port: Port = 8000
     workers: Workers = 2
-    threads: Threads = 16
+    threads: Threads = 32
     app_name: AppName | None = None
+    write_timeout: WriteTimeout = 2.0
+    queue_limit: QueueLimit = 1000
+    spool: Spool = "on"
 
     @property
     def is_embedded(self) -> bool:
@@ -119,6 +147,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if len(key) < MIN_KEY:
             raise SettingsError(f"the file {str(path)!r} holds no key: remove it and a new one is made")
         return key
+
+    @property
+    def spool_path(self) -> Path | None:
+        """The file of the spool, null if it is off."""
+        return self.data_path / "spool.db" if self.spool == "on" else None
 
     def make_data_dir(self) -> Path:
         """Make the data folder, and the embedded database's file in it, for their owner only, if they are missing.

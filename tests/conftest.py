@@ -125,16 +125,17 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def recorder(engine: Engine) -> Iterator[Recorder]:
-    """A recorder; the factories save through it."""
-    recorder = Recorder(engine)
+def recorder(database_url: str, tmp_path: Path) -> Iterator[Recorder]:
+    """A recorder with a spool; the factories save through it."""
+    recorder = Recorder(Settings(database_url=database_url).url, spool_path=tmp_path / "spool.db")
     with SaveThrough(recorder):
         yield recorder
+    recorder.stop()
 
 
 def close(app: Flask) -> None:
     """Give back what an app holds: tests make many."""
-    context_of(app).recorder.engine.dispose()
+    context_of(app).recorder.stop()
     with app.app_context():
         db.engine.dispose()
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 
@@ -32,9 +34,23 @@ def wait_until_up(url: str, process: "subprocess.Popen[str]") -> None:
         time.sleep(0.02)
 
 
+@dataclass
+class Service:
+    """A started service."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers that live."""
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()  # any thread of granian's may have made the worker
+        children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+        return [pid for pid in children if Path(f"/proc/{pid}/cmdline").read_bytes()]  # of a zombie it is empty
+
+
 @contextlib.contextmanager
-def running_service(settings: Mapping[str, object]) -> Iterator[str]:
-    """Run ``audit-service serve`` and yield its URL; end it with SIGTERM and expect it to go quietly."""
+def started_service(settings: Mapping[str, object]) -> Iterator[Service]:
+    """Run ``audit-service serve``; end it with SIGTERM and expect it to go quietly."""
     port = free_port()
     environ = environment({"AUDIT_PORT": port, **settings})
     command = [sys.executable, "-m", "audit_service.cli", "serve"]
@@ -42,7 +58,7 @@ def running_service(settings: Mapping[str, object]) -> Iterator[str]:
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until_up(url, process)
-        yield url
+        yield Service(url, process)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -52,3 +68,10 @@ def running_service(settings: Mapping[str, object]) -> Iterator[str]:
             raise
     assert process.returncode == 0, output
     assert "Traceback" not in output, output
+
+
+@contextlib.contextmanager
+def running_service(settings: Mapping[str, object]) -> Iterator[str]:
+    """Like ``started_service``, for those who need the URL only."""
+    with started_service(settings) as service:
+        yield service.url

@@ -1,15 +1,17 @@
 """One batch, one transaction: events get their positions in the trail and become rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Engine, Table, func, insert, select, update
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError
 
 from audit_service.events import NewError, NewEvent, NewLogin
-from audit_service.models import ErrorEvent, LoginEvent, TrailHead
+from audit_service.models import ErrorEvent, LoginEvent
 
 TABLES: dict[type[NewEvent], Table] = {
     NewLogin: LoginEvent.metadata.tables[LoginEvent.__tablename__],
@@ -17,31 +19,116 @@ TABLES: dict[type[NewEvent], Table] = {
 }
 
 
-def append(engine: Engine, events: Sequence[NewEvent]) -> None:
-    """Store *events*, in their order, in one transaction; return when it is committed.
+def append(connection: Connection, events: Iterable[NewEvent]) -> None:
+    """Store *events* in one transaction; return when it is committed.
 
-    The lock of ``trail_head`` is held from the first statement to the commit, so ``seq`` is gap-free and its order is
-    the order of commits. An event whose id is stored already is passed over.
+    The lock of ``trail_head`` is held until the commit, so ``seq`` is gap-free and its order is the order of commits.
+    Within a batch logins come before errors. An event whose id is stored already is passed over. Raises what SQLAlchemy
+    raises; then nothing of the batch is stored, unless the answer to the commit was lost.
     """
-    with engine.begin() as connection:
-        lock_head = update(TrailHead).values(size=TrailHead.size).returning(TrailHead.size)
-        size: int = connection.execute(lock_head).scalar_one()
-        for kind, table in TABLES.items():
-            new = _not_stored(connection, table, [event for event in events if type(event) is kind])
-            rows = [{**msgspec.structs.asdict(event), "seq": size + n} for n, event in enumerate(new, 1)]
-            if rows:
-                connection.execute(insert(table).values(recorded_at=_clock(connection)), rows)
-                size += len(rows)
-        connection.execute(update(TrailHead).values(size=size))
+    store = _store_on_postgresql if connection.dialect.name == "postgresql" else _store_on_sqlite
+    remaining = {event.id: event for event in events}
+    while remaining:
+        by_kind = {kind: [event for event in remaining.values() if type(event) is kind] for kind in TABLES}
+        try:
+            with connection.begin():
+                store(connection, by_kind)
+        except IntegrityError:
+            # An id that is there already is rare: so it is asked for only now. Stored ids never vanish.
+            stored = _stored_ids(connection, by_kind)
+            if not stored:
+                raise
+            for event_id in stored:
+                del remaining[event_id]
+        else:
+            return
 
 
-def _not_stored(connection: Connection, table: Table, events: Sequence[NewEvent]) -> list[NewEvent]:
-    by_id: dict[UUID, NewEvent] = {event.id: event for event in events}
-    for stored in connection.execute(select(table.c.id).where(table.c.id.in_(by_id))).scalars():
-        del by_id[stored]
-    return list(by_id.values())
+def _stored_ids(connection: Connection, by_kind: dict[type[NewEvent], list[NewEvent]]) -> list[UUID]:
+    found: list[UUID] = []
+    with connection.begin():
+        for kind, events in by_kind.items():
+            ids = TABLES[kind].c.id
+            found += connection.execute(select(ids).where(ids.in_([event.id for event in events]))).scalars()
+    return found
 
 
-def _clock(connection: Connection) -> Any:
-    """The database's clock: PostgreSQL's own, read behind the lock; SQLite's is the clock of this machine."""
-    return func.clock_timestamp() if connection.dialect.name == "postgresql" else datetime.now(UTC)
+def _postgresql_statement() -> str:
+    """One statement that locks the head, moves it on and inserts: one round trip, and a transaction by itself.
+
+    A batch arrives as one JSON array for each kind. What PostgreSQL is told of the columns comes from the models.
+    """
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    inserts = []
+    for kind, table in TABLES.items():
+        given = [table.c[name] for name in kind.__struct_fields__]
+        names = ", ".join(column.name for column in given)
+        types = ", ".join(f"{column.name} {column.type.compile(dialect)}" for column in given)
+        inserts.append(f"""
+            {table.name}_inserted AS (
+                INSERT INTO {table.name} (seq, recorded_at, {names})
+                SELECT head.base + %({table.name}_before)s + new.place, clock_timestamp(), {names}
+                FROM head, ROWS FROM (json_to_recordset(%({table.name})s::json) AS ({types}))
+                    WITH ORDINALITY AS new ({names}, place)
+            )""")  # noqa: S608 - names of our own tables and columns
+    return f"""
+        WITH head AS (
+            UPDATE trail_head SET size = size + %(count)s RETURNING size - %(count)s AS base
+        ), {", ".join(inserts)}
+        SELECT base FROM head"""  # noqa: S608
+
+
+_POSTGRESQL_STATEMENT = _postgresql_statement()
+
+
+def _store_on_postgresql(connection: Connection, by_kind: dict[type[NewEvent], list[NewEvent]]) -> None:
+    parameters: dict[str, Any] = {}
+    count = 0
+    for kind, events in by_kind.items():
+        name = TABLES[kind].name
+        parameters[name] = msgspec.json.encode(events).decode()
+        parameters[f"{name}_before"] = count
+        count += len(events)
+    connection.exec_driver_sql(_POSTGRESQL_STATEMENT, {"count": count, **parameters})
+
+
+def _sqlite_insert(kind: type[NewEvent]) -> str:
+    names = ["seq", "recorded_at", *kind.__struct_fields__]
+    places = ", ".join("?" * len(names))
+    return f"INSERT INTO {TABLES[kind].name} ({', '.join(names)}) VALUES ({places})"  # noqa: S608 - our own names
+
+
+_SQLITE_INSERTS = {kind: _sqlite_insert(kind) for kind in TABLES}
+
+
+def _store_on_sqlite(connection: Connection, by_kind: dict[type[NewEvent], list[NewEvent]]) -> None:
+    count = sum(map(len, by_kind.values()))
+    seq = (
+        connection.exec_driver_sql("UPDATE trail_head SET size = size + ? RETURNING size", (count,)).scalar_one()
+        - count
+    )
+    recorded_at = _sqlite_time(datetime.now(UTC))  # the database's clock is this machine's
+    for kind, events in by_kind.items():
+        if events:
+            rows = [(seq + n, recorded_at, *_sqlite_values(event)) for n, event in enumerate(events, 1)]
+            connection.exec_driver_sql(_SQLITE_INSERTS[kind], rows)
+            seq += len(events)
+
+
+def _sqlite_values(event: NewEvent) -> Sequence[Any]:
+    """The fields as the column types of ``models`` store them on SQLite, without asking each type for each value."""
+    return [
+        value if value is None or type(value) is str else _SQLITE_FORMS.get(type(value), str)(value)
+        for value in msgspec.structs.astuple(event)
+    ]
+
+
+def _sqlite_time(time: datetime) -> str:
+    return time.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+_SQLITE_FORMS: dict[type, Callable[[Any], str]] = {
+    UUID: lambda value: str(value.hex),
+    datetime: _sqlite_time,
+    dict: lambda value: msgspec.json.encode(value).decode(),
+}

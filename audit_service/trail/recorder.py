@@ -1,13 +1,51 @@
-"""The only door to the trail."""
+"""The only door to the trail: group commit, deadlines, and the spool for when the database is away.
 
+Each process has one writer thread. ``record`` puts its event into the queue and waits; the writer takes all that is
+queued, stores it in one transaction and wakes the waiters. Under load the batches grow by themselves.
+"""
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import time
+from _thread import LockType, allocate_lock
+from collections.abc import Mapping
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+import msgspec
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from audit_service.errors import AuditUnavailable
 from audit_service.events import NewEvent
-from audit_service.trail.append import append
+from audit_service.trail.counters import Counters
+from audit_service.trail.link import Link
+from audit_service.trail.spool import Spool
+
+logger = logging.getLogger("audit_service")
+
+BATCH_LIMIT = 500  # events in a transaction
+PROBE_INTERVAL = 1.0  # seconds between two looks for a database that is away
+SPOOL_SHARE = 0.25  # of the write timeout is kept for the spool, and added to it as the last word of ``record``
+
+
+class _Waiting:
+    """An event in the queue. Its lock is released when there is an answer: nothing lighter wakes a thread."""
+
+    __slots__ = ("answered", "deadline", "error", "event", "is_answered")
+
+    def __init__(self, event: NewEvent, deadline: float) -> None:
+        self.event = event
+        self.deadline = deadline
+        self.is_answered = False
+        self.error: Exception | None = None
+        self.answered: LockType = allocate_lock()
+        self.answered.acquire()
 
 
 class Recorder:
@@ -17,14 +55,217 @@ class Recorder:
     session does not keep an event out.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        """Write through *engine*, which nobody else uses."""
-        self.engine = engine
+    def __init__(
+        self,
+        url: URL,
+        *,
+        connect_args: Mapping[str, Any] | None = None,
+        spool_path: Path | None = None,
+        timeout: float = 2.0,
+        queue_limit: int = 1000,
+    ) -> None:
+        """Write to the database at *url*; with *spool_path*, to that file while the database is away.
+
+        *timeout* is in seconds and bounds all that one event waits for. More than *queue_limit* waiting events are
+        refused. Threads start with the first event, so the recorder may be made before a fork.
+        """
+        self.url = url
+        self.connect_args = connect_args
+        self.spool_path = spool_path
+        self.timeout = timeout
+        self.queue_limit = queue_limit
+        self._start_lock = threading.Lock()
+        self._process: int | None = None
+        self._reset()
 
     def record(self, event: NewEvent) -> UUID:
-        """Store *event* and return its id once the row is committed; raise ``AuditUnavailable`` if it is not."""
-        try:
-            append(self.engine, [event])
-        except SQLAlchemyError as error:
-            raise AuditUnavailable("the event could not be stored (is the database migrated?)") from error
+        """Store *event* and return its id once it is durable, in the trail or in the spool.
+
+        Raises ``AuditUnavailable`` if it is not, or not in time. It may then still turn up in the trail: an answer of
+        the database that came too late does not undo what was stored.
+        """
+        if self._process != os.getpid():
+            self.start()
+        queue = self._queue
+        if queue.qsize() >= self.queue_limit:
+            self._refuse(event, "AUDIT_QUEUE_LIMIT events are waiting already")
+            raise AuditUnavailable("too many events are waiting to be stored (AUDIT_QUEUE_LIMIT)")
+        waiting = _Waiting(event, time.monotonic() + self.timeout)
+        queue.put(waiting)
+        if not waiting.answered.acquire(timeout=self.timeout * (1 + SPOOL_SHARE)):
+            self._refuse(event, "no answer in time")
+            raise AuditUnavailable("the event could not be stored within AUDIT_WRITE_TIMEOUT")
+        if waiting.error is not None:
+            raise AuditUnavailable("the event could not be stored") from waiting.error
         return event.id
+
+    def start(self) -> None:
+        """Start the threads of this process, if they do not run. What a fork left behind is not used."""
+        with self._start_lock:
+            if self._process != os.getpid():
+                self._reset()
+                self._process = os.getpid()
+                for run in (self._write, self._keep):
+                    threading.Thread(target=run, name=f"audit-{run.__name__[1:]}", daemon=True).start()
+                atexit.register(self.stop)
+
+    def stop(self) -> None:
+        """Store what is queued and end the threads. The next event starts them again."""
+        with self._start_lock:
+            if self._process != os.getpid():
+                return
+            self._queue.put(None)
+            self._writer_ended.wait(self.timeout * (1 + SPOOL_SHARE))
+            self._stopping.set()
+            self._keeper_ended.wait(self.timeout + 1)
+            self._process = None
+            atexit.unregister(self.stop)
+
+    def queue_length(self) -> int:
+        """Return how many events wait in this process."""
+        return self._queue.qsize()
+
+    def _reset(self) -> None:
+        self.counters = Counters()
+        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._is_up = threading.Event()  # the keeper has reached the database, and the writer has not lost it since
+        self._was_lost = False  # no use in waiting for _is_up
+        self._stopping = threading.Event()
+        self._writer_ended = threading.Event()
+        self._keeper_ended = threading.Event()
+
+    # The writer thread
+
+    def _write(self) -> None:
+        link = Link(self.url, self.timeout, self.connect_args)
+        spool = Spool(self.spool_path) if self.spool_path else None
+        is_last = False
+        while not is_last:
+            batch, is_last = self._take()
+            try:
+                self._store(batch, link, spool)
+            except Exception as error:  # a fault of ours: whoever waits must hear of it, and the thread lives on
+                logger.exception("the writer of the audit trail failed")
+                self._answer(batch, error)
+        link.close()
+        if spool:
+            spool.close()
+        self._writer_ended.set()
+
+    def _take(self) -> tuple[list[_Waiting], bool]:
+        """Take all that is queued, at most ``BATCH_LIMIT``; wait for the first. Tell whether it is the last batch."""
+        waiting = self._queue.get()
+        batch: list[_Waiting] = []
+        while waiting is not None:
+            batch.append(waiting)
+            if len(batch) == BATCH_LIMIT:
+                return batch, False
+            try:
+                waiting = self._queue.get_nowait()
+            except Empty:
+                return batch, False
+        return batch, True
+
+    def _store(self, batch: list[_Waiting], link: Link, spool: Spool | None) -> None:
+        if not batch:
+            return
+        share = self.timeout * SPOOL_SHARE if spool else 0.0
+        deadline = batch[0].deadline - share
+        if self._is_up.wait(0 if self._was_lost else max(0.0, deadline - time.monotonic())):
+            try:
+                self._append(batch, link, deadline)
+            except Exception as error:  # noqa: BLE001 - whatever keeps the database from storing
+                self._lose(error)
+            else:
+                return
+        self._to_spool([waiting for waiting in batch if not waiting.is_answered], spool)
+
+    def _append(self, batch: list[_Waiting], link: Link, deadline: float) -> None:
+        try:
+            link.append([waiting.event for waiting in batch], deadline)
+        except Exception as error:
+            if not is_poison(error):
+                raise
+            if len(batch) == 1:
+                self._refuse(batch[0].event, f"the database refuses this event: {type(error).__name__}")
+                self._answer(batch, error)
+                return
+            for waiting in batch:  # one event spoils the batch: the others must not suffer
+                self._append([waiting], link, deadline)
+            return
+        self.counters.count_batch(len(batch))
+        self._answer(batch, None)
+
+    def _lose(self, error: Exception) -> None:
+        self._was_lost = True
+        self._is_up.clear()
+        logger.warning("the audit trail's database is away: %s: %s", type(error).__name__, _first_line(error))
+
+    def _to_spool(self, batch: list[_Waiting], spool: Spool | None) -> None:
+        error: Exception = AuditUnavailable("the database is away, and AUDIT_SPOOL is off")
+        if spool:
+            try:
+                spool.add([waiting.event for waiting in batch], batch[-1].deadline)
+            except Exception as spool_error:  # noqa: BLE001 - whatever keeps the spool from storing
+                error = spool_error
+            else:
+                self.counters.spooled += len(batch)
+                self._answer(batch, None)
+                return
+        for waiting in batch:
+            self._refuse(waiting.event, f"{type(error).__name__}: {_first_line(error)}")
+        self._answer(batch, error)
+
+    @staticmethod
+    def _answer(batch: list[_Waiting], error: Exception | None) -> None:
+        for waiting in batch:
+            if not waiting.is_answered:
+                waiting.is_answered = True
+                waiting.error = error
+                waiting.answered.release()
+
+    def _refuse(self, event: NewEvent, reason: str) -> None:
+        """Leave the event on stderr, as one JSON line: the last resort, and no promise."""
+        self.counters.refused += 1
+        line = msgspec.json.encode({"audit": "event not stored", "reason": reason, "event": event}).decode()
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - not a message but data
+
+    # The keeper thread
+
+    def _keep(self) -> None:
+        """Look for the database and replay the spool, once a second while there is need."""
+        link = Link(self.url, self.timeout, self.connect_args)
+        spool = Spool(self.spool_path) if self.spool_path else None
+        while not self._stopping.is_set():
+            try:
+                if not self._is_up.is_set() or (spool and spool.state().length):
+                    self._reach(link, spool)
+            except Exception as error:  # noqa: BLE001 - it is away, or the spool is: the next look is in a second
+                self._was_lost = True
+                logger.debug("the audit trail's database is still away: %s", error)
+            link.close()
+            self._stopping.wait(PROBE_INTERVAL)
+        self._keeper_ended.set()
+
+    def _reach(self, link: Link, spool: Spool | None) -> None:
+        link.probe(time.monotonic() + self.timeout)
+        if self._was_lost:
+            logger.warning("the audit trail's database is back")
+        self._was_lost = False
+        self._is_up.set()
+        if spool:
+            append = lambda events: link.append(events, time.monotonic() + self.timeout)  # noqa: E731
+            for count in spool.replay(append, is_poison):
+                self.counters.replayed += count
+
+
+def is_poison(error: Exception) -> bool:
+    """Tell whether the error is the event's own fault: no database would ever store it."""
+    if isinstance(error, IntegrityError):
+        return "seq" not in str(error.orig)  # a position that is taken is the fault of a tampered trail_head
+    cause = error.orig if isinstance(error, StatementError) else error
+    return isinstance(error, DataError) or isinstance(cause, ValueError | TypeError | OverflowError)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]

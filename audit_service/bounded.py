@@ -1,0 +1,66 @@
+"""Connections to PostgreSQL that wait no longer than they are told, even for a server that hangs.
+
+A server's own timeouts end what it works on. They are of no use when it does not work at all: stopped, swapping, or
+behind a network that swallows packets. So the client looks at its own clock, too.
+"""
+
+import time
+from typing import Any
+
+import psycopg
+from psycopg.abc import RV, PQGen
+from sqlalchemy import Engine, event
+
+# After a server did not answer in time, nobody else waits for it for so long (seconds): one look each second is enough.
+PAUSE = 1.0
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """Waits for the server at most ``patience`` seconds at a time, and not beyond ``deadline`` (``time.monotonic``).
+
+    When the time is up the connection is closed, since nobody knows what the server makes of the rest, and
+    ``psycopg.OperationalError`` is raised.
+    """
+
+    patience = float("inf")
+    deadline = float("inf")
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Wait for the answer."""
+        left = max(0.0, min(self.patience, self.deadline - time.monotonic()))
+        if timeout is not None or left == float("inf"):
+            return super().wait(gen, interval, timeout)
+        started = time.monotonic()
+        try:
+            return super().wait(gen, interval, left)
+        except psycopg.OperationalError:
+            if time.monotonic() - started < left:
+                raise
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"the database did not answer within {left:.1f} s") from None
+
+
+def bound_waits(engine: Engine, patience: float) -> None:
+    """Let connections of *engine* wait at most *patience* seconds at a time. SQLite needs nothing of it."""
+    if engine.dialect.name != "postgresql":
+        return
+    hung_until = 0.0
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, arguments: list[Any], parameters: dict[str, Any]) -> BoundedConnection:
+        nonlocal hung_until
+        if time.monotonic() < hung_until:
+            raise psycopg.OperationalError("the database did not answer a moment ago")
+        try:
+            connection = BoundedConnection.connect(*arguments, **parameters)
+        except psycopg.errors.ConnectionTimeout:
+            hung_until = time.monotonic() + PAUSE
+            raise
+        connection.patience = patience
+        return connection
+
+    @event.listens_for(engine, "handle_error")
+    def note(context: Any) -> None:
+        nonlocal hung_until
+        if "did not answer within" in str(context.original_exception):
+            hung_until = time.monotonic() + PAUSE

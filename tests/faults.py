@@ -1,0 +1,256 @@
+"""The proofs by fault. ``make test-faults`` runs them long, ``tests/test_faults.py`` runs them short.
+
+In each, clients keep the id of every login that was answered with 200, while something is killed, hung, filled or cut.
+Afterwards the trail must hold each of those ids once, at positions 1…n.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import httpx
+from sqlalchemy.orm import Session
+
+from audit_service.database import make_engine
+from audit_service.settings import Settings
+from audit_service.tokens import add_token
+from audit_service.vocabulary import Scope
+from tests.conftest import SECRET_KEY, migrated
+from tests.fault_tools import (
+    Clients,
+    CuttingProxy,
+    Trail,
+    assert_nothing_lost,
+    filled,
+    log_in_once,
+    small_disk,
+    wait_for_empty_spool,
+)
+from tests.postgres import NoPostgresError, Postgres, private_postgres
+from tests.server import Service, started_service
+
+TIMEOUT = 2.0  # AUDIT_WRITE_TIMEOUT
+WORKERS = 4
+CRASH_LOOP = 6.0  # seconds: granian gives up when a worker that it replaced ends within 5.5 s
+Progress = Callable[[int], None]
+
+
+def settings(database_url: str, folder: Path, **more: object) -> dict[str, object]:
+    return {
+        "AUDIT_DATABASE_URL": database_url,
+        "AUDIT_DATA_DIR": str(folder),
+        "AUDIT_SECRET_KEY": SECRET_KEY,
+        "AUDIT_LOGIN": "passwordless",
+        "AUDIT_WRITE_TIMEOUT": TIMEOUT,
+        **more,
+    }
+
+
+def settle(database_url: str, folder: Path, clients: Clients) -> Trail:
+    wait_for_empty_spool(folder / "spool.db")
+    return assert_nothing_lost(database_url, clients.acknowledged)
+
+
+def kill_workers(database_url: str, folder: Path, times: int, progress: Progress = lambda _: None) -> str:
+    """Kill -9 a worker under load, again and again."""
+    with started_service(settings(database_url, folder, AUDIT_WORKERS=WORKERS)) as service:
+        with Clients(service.url) as clients:
+            for n in range(times):
+                clients.wait_for(20)
+                os.kill(oldest_worker(service, clients, is_first_round=n < WORKERS), signal.SIGKILL)
+                progress(1)
+            clients.wait_for(20)
+        trail = settle(database_url, folder, clients)
+    return f"{len(clients.acknowledged)} acknowledged, {trail.size} in the trail, {clients.broken} connections broken"
+
+
+def oldest_worker(service: Service, clients: Clients, *, is_first_round: bool) -> int:
+    """The worker that lives longest, once all live again; and long enough not to look like a crash loop to granian."""
+    deadline = time.monotonic() + 30
+    while True:
+        workers = service.workers()
+        oldest = max(workers, key=age, default=0)
+        if len(workers) == WORKERS and (is_first_round or age(oldest) > CRASH_LOOP):
+            return oldest
+        assert time.monotonic() < deadline, "a killed worker is not replaced"
+        clients.wait_for(1)
+
+
+def age(pid: int) -> float:
+    """Seconds since the process started."""
+    try:
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
+    except OSError:
+        return 0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def kill_postgres(server: Postgres, folder: Path, times: int, progress: Progress = lambda _: None) -> str:
+    """End the whole PostgreSQL, by kill -9 and by an immediate stop in turns, and start it again."""
+    url = migrated(server.url())
+    with started_service(settings(url, folder)) as service:
+        with Clients(service.url) as clients:
+            for n in range(times):
+                clients.wait_for(50)
+                if n % 2:
+                    server.stop("immediate")
+                else:
+                    server.kill()
+                clients.wait_for(50)  # into the spool
+                start_again(server)
+                progress(1)
+            clients.wait_for(50)
+        trail = settle(url, folder, clients)
+    assert set(clients.statuses) == {200}, clients.statuses
+    return f"{len(clients.acknowledged)} acknowledged, {trail.size} in the trail, slowest {clients.slowest:.2f} s"
+
+
+def start_again(server: Postgres) -> None:
+    """Start the server; what a kill left behind holds its memory for a moment."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return server.start()
+        except NoPostgresError:
+            assert time.monotonic() < deadline, (server.folder / "log").read_text()[-2000:]
+            time.sleep(0.1)
+
+
+def hang_postgres(server: Postgres, folder: Path, times: int, progress: Progress = lambda _: None) -> str:
+    """Stop all processes of PostgreSQL with SIGSTOP: it takes connections and answers nothing. Then let it go on."""
+    url = migrated(server.url())
+    with started_service(settings(url, folder)) as service:
+        with Clients(service.url) as clients:
+            for _ in range(times):
+                clients.wait_for(50)
+                server.signal(signal.SIGSTOP)
+                try:
+                    clients.wait_for(500)
+                finally:
+                    server.signal(signal.SIGCONT)
+                progress(1)
+            clients.wait_for(50)
+        trail = settle(url, folder, clients)
+    assert clients.slowest <= TIMEOUT + 0.5, f"an answer took {clients.slowest:.2f} s"
+    assert set(clients.statuses) == {200}, clients.statuses
+    return f"{len(clients.acknowledged)} acknowledged, {trail.size} in the trail, slowest {clients.slowest:.2f} s"
+
+
+def cut_after_commit(server: Postgres, folder: Path, times: int, progress: Progress = lambda _: None) -> str:
+    """Cut the connection right after the commit was sent: the event is stored, and nobody heard of it."""
+    url = migrated(server.url())
+    with CuttingProxy(server.port) as proxy:
+        cut_url = url.replace(f":{server.port}/", f":{proxy.port}/")
+        with started_service(settings(cut_url, folder)) as service:
+            with Clients(service.url) as clients:
+                for n in range(times):
+                    clients.wait_for(20)
+                    proxy.cuts_wanted = 1
+                    deadline = time.monotonic() + 30
+                    while proxy.cuts <= n:
+                        assert time.monotonic() < deadline, "nothing to cut"
+                        time.sleep(0.01)
+                    progress(1)
+                clients.wait_for(20)
+            trail = settle(url, folder, clients)
+    assert set(clients.statuses) == {200}, clients.statuses
+    return f"{len(clients.acknowledged)} acknowledged, {trail.size} in the trail, {proxy.cuts} cut"
+
+
+@contextmanager
+def reader_of(database_url: str) -> Iterator[dict[str, str]]:
+    """The headers of somebody who may read the history."""
+    engine = make_engine(Settings(database_url=database_url).url, writes=True)
+    with Session(engine) as session:
+        token = add_token(session, f"faults {time.monotonic_ns()}", Scope.READ)
+        session.commit()
+    yield {"Authorization": f"Bearer {token}"}
+    engine.dispose()
+
+
+def fill_disk_of_sqlite(folder: Path, times: int, progress: Progress = lambda _: None) -> str:
+    """Fill the disk that holds the SQLite database and the spool; free it again."""
+    acknowledged = []
+    with small_disk(folder / "disk") as disk:
+        url = migrated(f"sqlite:///{disk}/audit.db")
+        with reader_of(url) as headers, started_service(settings(url, disk)) as service:
+            for n in range(times):
+                acknowledged.append(expect(service.url, 200, f"before-{n}"))
+                with filled(disk):
+                    expect(service.url, 503, f"during-{n}", tries=200)
+                    assert httpx.get(f"{service.url}/api/logins", headers=headers).status_code == 200
+                acknowledged.append(expect(service.url, 200, f"after-{n}", tries=600))
+                progress(1)
+            wait_for_empty_spool(disk / "spool.db")
+            trail = assert_nothing_lost(url, acknowledged)
+    return f"{len(acknowledged)} acknowledged, {trail.size} in the trail, reading went on"
+
+
+def fill_disk_of_spool(server: Postgres, folder: Path, times: int, progress: Progress = lambda _: None) -> str:
+    """With PostgreSQL away, fill the disk that holds the spool; free it again; bring PostgreSQL back."""
+    acknowledged = []
+    url = migrated(server.url())
+    with small_disk(folder / "disk") as disk, started_service(settings(url, disk)) as service:
+        for n in range(times):
+            acknowledged.append(expect(service.url, 200, f"before-{n}"))
+            server.stop("immediate")
+            acknowledged.append(expect(service.url, 200, f"spooled-{n}"))
+            with filled(disk):
+                expect(service.url, 503, f"during-{n}", tries=200)
+            acknowledged.append(expect(service.url, 200, f"after-{n}"))
+            server.start()
+            progress(1)
+        wait_for_empty_spool(disk / "spool.db")
+        trail = assert_nothing_lost(url, acknowledged)
+    return f"{len(acknowledged)} acknowledged, {trail.size} in the trail"
+
+
+def expect(url: str, status: int, username: str, tries: int = 1) -> str:
+    """Log in until the answer has that status, at most *tries* times; return the event's id if it is a success."""
+    for _ in range(tries):
+        answered, body = log_in_once(url, username)
+        if answered == status:
+            return str(httpx.Response(200, content=body).json()["event"]) if status == 200 else ""
+        assert answered in (200, 503), body
+    raise AssertionError(f"no {status} in {tries} tries")
+
+
+LONG: list[tuple[str, int, Callable[[Postgres, Path, int, Progress], str]]] = [
+    ("kill -9 of a worker, PostgreSQL", 200, lambda s, f, n, p: kill_workers(migrated(s.url()), f, n, p)),
+    ("kill -9 of a worker, SQLite", 50, lambda _, f, n, p: kill_workers(migrated(f"sqlite:///{f}/a.db"), f, n, p)),
+    ("kill -9 and immediate stop of PostgreSQL", 20, kill_postgres),
+    ("SIGSTOP of PostgreSQL", 10, hang_postgres),
+    ("connection cut after the commit", 50, cut_after_commit),
+    ("disk full, SQLite", 10, lambda _, f, n, p: fill_disk_of_sqlite(f, n, p)),
+    ("disk full, spool", 10, fill_disk_of_spool),
+]
+
+
+def main() -> None:
+    """Run all of them long; print a table; exit with 1 if one failed."""
+    rows = []
+    for name, times, prove in LONG:
+        folder = Path(tempfile.mkdtemp(prefix="audit-faults-"))
+        with private_postgres() as server, click.progressbar(length=times, label=name, file=sys.stderr) as bar:
+            started = time.monotonic()
+            try:
+                result = prove(server, folder, times, bar.update)
+            except AssertionError as error:
+                result = f"FAILED: {error}"
+        rows.append((name, times, f"{time.monotonic() - started:.0f} s", result))
+    click.echo("\n| fault | times | took | result |\n|---|---|---|---|")
+    for row in rows:
+        click.echo("| " + " | ".join(map(str, row)) + " |")
+    failed = sum("FAILED" in row[3] for row in rows)
+    click.echo(f"\n{len(rows) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""The proofs by fault, short. ``make test-faults`` runs the long ones."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import Engine
+
+from audit_service.errors import AuditUnavailable
+from audit_service.events import NewLogin
+from audit_service.receivers import stored
+from audit_service.settings import Settings
+from audit_service.signals import login_signal
+from audit_service.trail.recorder import Recorder
+from audit_service.trail.spool import Spool
+from tests import faults
+from tests.conftest import migrated
+from tests.factories import LoginFactory
+from tests.fault_tools import assert_nothing_lost, read_trail, wait_for_empty_spool
+from tests.postgres import NoPostgresError, Postgres, private_postgres
+from tests.server import environment
+
+
+@pytest.fixture
+def server() -> Iterator[Postgres]:
+    """A PostgreSQL that may be killed."""
+    try:
+        with private_postgres() as server:
+            yield server
+    except NoPostgresError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI=true and no PostgreSQL: {error}")
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk takes root")
+    return tmp_path
+
+
+def test_killed_workers(database_url: str, tmp_path: Path) -> None:
+    faults.kill_workers(database_url, tmp_path, 3)
+
+
+def test_killed_postgres(server: Postgres, tmp_path: Path) -> None:
+    faults.kill_postgres(server, tmp_path, 2)
+
+
+def test_hung_postgres(server: Postgres, tmp_path: Path) -> None:
+    faults.hang_postgres(server, tmp_path, 1)
+
+
+def test_connection_cut_after_the_commit(server: Postgres, tmp_path: Path) -> None:
+    faults.cut_after_commit(server, tmp_path, 3)
+
+
+def test_full_disk_of_sqlite(disk: Path) -> None:
+    faults.fill_disk_of_sqlite(disk, 1)
+
+
+def test_full_disk_of_the_spool(server: Postgres, disk: Path) -> None:
+    faults.fill_disk_of_spool(server, disk, 1)
+
+
+def test_the_clock_set_back_an_hour(recorder: Recorder, database_url: str) -> None:
+    before = LoginFactory()
+    with time_machine.travel(before.timestamp - timedelta(hours=1)):
+        back = LoginFactory()
+    after = LoginFactory()
+    assert back.timestamp < before.timestamp
+    assert read_trail(database_url).ids == [str(event.id) for event in (before, back, after)]
+
+
+def test_one_id_a_hundred_times_in_parallel(recorder: Recorder, database_url: str) -> None:
+    event = LoginFactory.build()
+    with ThreadPoolExecutor(20) as threads:
+        ids = list(threads.map(recorder.record, [event] * 100))
+    assert set(ids) == {event.id}
+    LoginFactory()
+    trail = read_trail(database_url)
+    assert (trail.size, trail.ids[0]) == (2, str(event.id))
+
+
+def test_a_poisonous_event_does_not_fail_its_neighbours(
+    recorder: Recorder, database_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    good = LoginFactory.build_batch(20)
+    poison = LoginFactory.build(username=None)
+    with ThreadPoolExecutor(21) as threads:
+        answers = [threads.submit(recorder.record, event) for event in [*good[:10], poison, *good[10:]]]
+    failed = [answer.exception() for answer in answers if answer.exception()]
+    assert [type(error) for error in failed] == [AuditUnavailable]
+    assert_nothing_lost(database_url, [str(event.id) for event in good])
+    assert str(poison.id) in capfd.readouterr().err
+
+
+def test_a_damaged_event_in_the_spool_is_set_aside(recorder: Recorder, database_url: str, tmp_path: Path) -> None:
+    replay_with(LoginFactory.build(app=None), recorder, database_url, tmp_path)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_poisonous_event_in_the_spool_is_set_aside(recorder: Recorder, database_url: str, tmp_path: Path) -> None:
+    """On PostgreSQL only: SQLite takes any text."""
+    replay_with(LoginFactory.build(remote_addr="no address"), recorder, database_url, tmp_path)
+
+
+def replay_with(poison: NewLogin, recorder: Recorder, database_url: str, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool.db")
+    good = LoginFactory.build_batch(3)
+    spool.add([good[0], poison, good[1], good[2]], time.monotonic() + 5)
+    recorder.start()
+    deadline = time.monotonic() + 20
+    while spool.state()[::2] != (0, 1):  # none waits, one is rejected
+        assert time.monotonic() < deadline, spool.state()
+        time.sleep(0.02)
+    assert_nothing_lost(database_url, [str(event.id) for event in good])
+
+
+def test_a_raising_foreign_receiver_never_makes_a_success_without_a_row(app: Flask, config: dict[str, object]) -> None:
+    def raising(_sender: object, **_: object) -> None:
+        raise ZeroDivisionError
+
+    successes = 0
+    with app.app_context(), login_signal.connected_to(raising):
+        for n in range(20):
+            try:
+                stored(login_signal.send(app, username=f"user-{n}"))
+                successes += 1
+            except ZeroDivisionError:
+                pass
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    assert successes <= read_trail(str(config["AUDIT_DATABASE_URL"])).size
+
+
+def test_two_processes_start_together_on_a_new_sqlite_file(tmp_path: Path) -> None:
+    environ = environment({"AUDIT_DATA_DIR": tmp_path / "data"})
+    command = [sys.executable, "-m", "audit_service.cli", "setup"]
+    processes = [
+        subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    outputs = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    assert sum("password" in output for output, _errors in outputs) == 1
+
+
+def _record_many(database_url: str, folder: Path, count: int) -> None:
+    recorder = Recorder(Settings(database_url=database_url).url, spool_path=folder / "spool.db")
+    for event in LoginFactory.build_batch(count):
+        recorder.record(event)
+    recorder.stop()
+
+
+def test_processes_share_one_trail(database_url: str, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_record_many, args=(database_url, tmp_path, 50)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    wait_for_empty_spool(tmp_path / "spool.db")
+    assert read_trail(database_url).positions == list(range(1, 151))
+
+
+def test_a_recorder_made_before_a_fork_works_after_it(recorder: Recorder, database_url: str) -> None:
+    LoginFactory()
+    child = os.fork()
+    if child == 0:
+        try:
+            recorder.record(LoginFactory.build())
+            recorder.stop()
+        finally:
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    LoginFactory()
+    assert read_trail(database_url).positions == [1, 2, 3]
+
+
+def test_stop_stores_what_is_queued(recorder: Recorder, database_url: str, engine: Engine) -> None:
+    LoginFactory()
+    events = LoginFactory.build_batch(20)
+    with ThreadPoolExecutor(21) as threads:
+        with engine.begin() as connection:  # the trail is locked: the first waits for it, the others in the queue
+            connection.exec_driver_sql("UPDATE trail_head SET size = size")
+            answers = [threads.submit(recorder.record, event) for event in events]
+            deadline = time.monotonic() + 1
+            while recorder.queue_length() < 10:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+            stopping = threads.submit(recorder.stop)
+        stopping.result()
+    assert_nothing_lost(database_url, [str(answer.result()) for answer in answers])
+
+
+def test_more_than_the_queue_holds_is_refused_at_once(database_url: str, engine: Engine, tmp_path: Path) -> None:
+    recorder = Recorder(Settings(database_url=database_url).url, queue_limit=5, timeout=1)
+    first = LoginFactory.build()
+    recorder.record(first)
+    with engine.begin() as connection:  # nobody else can write now
+        connection.exec_driver_sql("UPDATE trail_head SET size = size")
+        with ThreadPoolExecutor(30) as threads:
+            answers = [threads.submit(recorder.record, event) for event in LoginFactory.build_batch(30)]
+        errors = [str(answer.exception()) for answer in answers]
+    assert 0 < sum("AUDIT_QUEUE_LIMIT" in error for error in errors) < 30
+    assert recorder.counters.refused == 30
+    recorder.stop()
+    assert read_trail(database_url).ids == [str(first.id)]
+
+
+def test_without_a_spool_nothing_is_promised(empty_database_url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    recorder = Recorder(Settings(database_url=empty_database_url).url, timeout=0.5)
+    event = LoginFactory.build()
+    with pytest.raises(AuditUnavailable):
+        recorder.record(event)
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    assert msgspec.json.decode(line)["event"]["id"] == str(event.id)
+    recorder.stop()
+
+
+def test_what_was_spooled_is_replayed_after_a_restart(empty_database_url: str, tmp_path: Path) -> None:
+    url = Settings(database_url=empty_database_url).url
+    recorder = Recorder(url, spool_path=tmp_path / "spool.db", timeout=0.5)
+    ids = [str(recorder.record(event)) for event in LoginFactory.build_batch(5)]
+    recorder.stop()
+    assert recorder.counters.spooled == Spool(tmp_path / "spool.db").state().length == 5
+    migrated(empty_database_url)
+    later = Recorder(url, spool_path=tmp_path / "spool.db")
+    later.start()
+    wait_for_empty_spool(tmp_path / "spool.db")
+    later.stop()
+    assert read_trail(empty_database_url).ids == ids
