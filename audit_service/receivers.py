@@ -5,16 +5,17 @@ connecting once.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
+from blinker import ANY, NamedSignal
 from flask import Flask, current_app, got_request_exception
 
 from audit_service import request_info, tracebacks
 from audit_service.context import EXTENSION, AuditContext, context_of
 from audit_service.details import normal_details
-from audit_service.errors import AuditUnavailable
+from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events import NewError, NewLogin
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.text import clean
@@ -27,16 +28,23 @@ METHOD_LIMIT = 32
 
 def connect() -> None:
     """Connect the receivers to the signals of every app in this process."""
-    login_signal.connect(on_login)
-    login_failed_signal.connect(on_login_failed)
-    logout_signal.connect(on_logout)
-    got_request_exception.connect(on_exception)
+    for signal, receiver in _RECEIVERS.items():
+        signal.connect(receiver)
+
+
+def require_connected() -> None:
+    """Raise ``NotConfiguredError`` unless every audit receiver is connected: a signal that nobody hears is no error."""
+    for signal, receiver in _RECEIVERS.items():
+        if receiver not in signal.receivers_for(ANY):
+            raise NotConfiguredError(
+                f"the audit receiver {receiver.__name__} is not connected to the signal {signal.name!r}"
+            )
 
 
 def stored(answers: Iterable[tuple[Any, Any]]) -> UUID:
     """Return the event's id out of the *answers* of ``send``; raise ``AuditUnavailable`` if nobody stored an event."""
     for receiver, answer in answers:
-        if receiver in (on_login, on_login_failed, on_logout):
+        if receiver in _RECEIVERS.values():
             event_id: UUID = answer
             return event_id
     raise AuditUnavailable("no audit receiver is connected to the signal")
@@ -71,12 +79,20 @@ def on_exception(sender: object, *, exception: BaseException, **_extra: Any) -> 
         logger.exception("an unhandled exception could not be recorded")
 
 
+_RECEIVERS: dict[NamedSignal, Callable[..., Any]] = {
+    login_signal: on_login,
+    login_failed_signal: on_login_failed,
+    logout_signal: on_logout,
+    got_request_exception: on_exception,
+}
+
+
 def _context(sender: object) -> AuditContext:
     return context_of(sender if isinstance(sender, Flask) else current_app)
 
 
 def _record(  # noqa: PLR0917 - three callers, above
-    sender: object,
+    signal_sender: object,
     username: object,
     action: Action,
     outcome: Outcome,
@@ -86,17 +102,18 @@ def _record(  # noqa: PLR0917 - three callers, above
     """Record what a signal said; *arguments* that ``signals`` does not name are passed over."""
     if not isinstance(username, str | int):
         raise TypeError(f"username must be a text, not {type(username).__name__}")
-    audit = _context(sender)
+    audit = _context(signal_sender)
     method = arguments.get("method")
+    sender = request_info.sender()
     event = NewLogin(
         app=audit.app_name,
         username=clean(str(username), request_info.USERNAME_LIMIT),
-        remote_addr=request_info.remote_addr(),
-        request_id=request_info.request_id(),
+        remote_addr=sender.remote_addr,
+        request_id=sender.request_id,
         action=action,
         outcome=outcome,
         reason=reason,
-        user_agent=request_info.user_agent(),
+        user_agent=sender.user_agent,
         method=None if method is None else clean(str(method), METHOD_LIMIT),
         details=normal_details(arguments.get("details")),
     )
@@ -104,16 +121,17 @@ def _record(  # noqa: PLR0917 - three callers, above
 
 
 def _describe(audit: AuditContext, error: BaseException) -> NewError:
+    sender, target = request_info.sender(), request_info.target()
     return NewError(
         app=audit.app_name,
-        username=request_info.session_username(),
-        remote_addr=request_info.remote_addr(),
-        request_id=request_info.request_id(),
+        username=target.username,
+        remote_addr=sender.remote_addr,
+        request_id=sender.request_id,
         exception_type=tracebacks.exception_type(error),
         message=tracebacks.message(error),
         traceback=tracebacks.format_traceback(error),
         fingerprint=tracebacks.fingerprint(error),
-        http_method=request_info.http_method(),
-        path=request_info.path(),
-        endpoint=request_info.endpoint(),
+        http_method=target.http_method,
+        path=target.path,
+        endpoint=target.endpoint,
     )

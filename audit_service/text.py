@@ -14,6 +14,8 @@ _UNFIT_IN_LINES = re.compile(f"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff{_UNSEEN
 
 def clean(text: str, limit: int) -> str:
     """Return *text* as one line of at most *limit* characters, in Unicode form NFC, unfit characters as U+FFFD."""
+    if text.isascii() and text.isprintable():  # nearly always
+        return text[:limit]
     # Cut first: work on hostile text is bounded. NFC may shorten or, rarely, lengthen: so cut again.
     return unicodedata.normalize("NFC", _UNFIT.sub(REPLACEMENT, text[:limit]))[:limit]
 

@@ -3,10 +3,11 @@
 from typing import Any
 
 import msgspec
-from flask import request
+from flask import Request
 from werkzeug.exceptions import BadRequest, LengthRequired, UnsupportedMediaType
 
 from audit_service.errors import ParameterError
+from audit_service.request_info import real_request
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -18,24 +19,25 @@ class Credentials(msgspec.Struct, frozen=True):
 
 def read_credentials() -> Credentials:
     """Read the body. Raises ``ParameterError`` (a field), ``BadRequest`` (no JSON object), ``UnsupportedMediaType``."""
-    _require_whole_body()
-    fields = _fields()
+    current = real_request()
+    _require_whole_body(current)
+    fields = _fields(current)
     username, password = (_text(fields, name) for name in ("username", "password"))
     if not username.strip():
         raise ParameterError("username", "please enter a username")
     return Credentials(username=username.strip(" "), password=password)
 
 
-def _require_whole_body() -> None:
+def _require_whole_body(request: Request) -> None:
     """A body that was cut, on its way or at our limit, must not pass for what its sender meant."""
-    if request.content_length is None:
-        if request.stream.read(1):
-            raise LengthRequired("send the body with its Content-Length")
-    elif len(request.get_data()) != request.content_length:
-        raise BadRequest("the body is shorter than its Content-Length")
+    if request.content_length is None and "HTTP_TRANSFER_ENCODING" in request.environ:
+        raise LengthRequired("send the body with its Content-Length")
+    # A server that ends the stream by itself ends it as well where the connection broke. So Werkzeug shall count the
+    # bytes: it then refuses (400) what is shorter than its Content-Length, and reads no body that has none.
+    request.environ.pop("wsgi.input_terminated", None)
 
 
-def _fields() -> dict[str, Any]:
+def _fields(request: Request) -> dict[str, Any]:
     if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data", ""):
         return request.form.to_dict()
     if not request.is_json:
