@@ -3,7 +3,7 @@ export UV_PYTHON_DOWNLOADS = never
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := .venv/bin
 
-.PHONY: help run test check format test-compose clean
+.PHONY: help run test check format test-faults bench test-compose clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -25,6 +25,12 @@ check: .venv/dev ## lint, format, types, import contracts, lock file
 format: .venv/dev ## put the code into its one format
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
+
+test-faults: .venv/dev ## the long proofs: kill, hang, fill and cut, and lose nothing (about 15 minutes)
+	$(RUN)/python -m tests.faults
+
+bench: .venv/dev ## logins per second next to other ways of keeping them (needs wrk; about 6 minutes)
+	$(RUN)/python -m benchmarks.logins $(ARGS)
 
 test-compose: ## build the image, start the containers, log in and read the history (needs docker)
 	tests/compose.sh

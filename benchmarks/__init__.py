@@ -1,0 +1,1 @@
+"""Measurements. They are no tests: nothing fails when a machine is slow."""
