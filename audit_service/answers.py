@@ -42,9 +42,9 @@ def register_errors(
         target.register_error_handler(code, answer)
 
 
-def json_answer(body: object) -> Response:
-    """Answer 200 with *body* as JSON."""
-    return Response(_encode(body), content_type="application/json", headers=_HEADERS)
+def json_answer(body: object, status: int = 200) -> Response:
+    """Answer with *body* as JSON."""
+    return Response(_encode(body), status, content_type="application/json", headers=_HEADERS)
 
 
 def page(html: str, status: int = 200) -> Response:

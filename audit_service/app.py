@@ -5,9 +5,10 @@ from typing import Any
 
 from flask import Flask, Response
 
-from audit_service import login
+from audit_service import login, receivers
 from audit_service.answers import json_answer, register_errors
 from audit_service.extension import LoginAudit
+from audit_service.readiness import readiness
 from audit_service.settings import load_settings
 
 MAX_BODY = 64 * 1024  # bytes; a login is small
@@ -25,6 +26,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.register_blueprint(login.blueprint)
     register_errors(app, login.error_answer)
     app.add_url_rule("/healthz", view_func=healthz)
+    app.add_url_rule("/readyz", view_func=readyz)
+    receivers.require_connected()
     if settings.login == "passwordless":
         app.logger.warning(
             "AUDIT_LOGIN=passwordless: anybody gets in under any name, and reads the logins of that name; "
@@ -36,3 +39,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 def healthz() -> Response:
     """Say that the process lives; no database is asked."""
     return json_answer({"status": "ok"})
+
+
+def readyz() -> Response:
+    """Say whether logins can be checked and recorded: 200 or 503, with the reasons."""
+    is_ready, state = readiness()
+    return json_answer(state, 200 if is_ready else 503)

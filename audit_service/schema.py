@@ -1,5 +1,6 @@
 """The migrations, as functions: bring a database to the newest revision, or tell where it stands."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -7,7 +8,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from audit_service.errors import NotConfiguredError
 
@@ -25,6 +26,7 @@ def _config(engine: Engine | None = None) -> Config:
     return config
 
 
+@cache
 def newest_revision() -> str:
     """Return the revision that this code needs."""
     return str(ScriptDirectory.from_config(_config()).get_current_head())
@@ -33,7 +35,12 @@ def newest_revision() -> str:
 def current_revision(engine: Engine) -> str | None:
     """Return the revision that the database is at; null if it was never migrated."""
     with engine.connect() as connection:
-        return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+        return read_revision(connection)
+
+
+def read_revision(connection: Connection) -> str | None:
+    """Return the revision of the database behind *connection*; null if it was never migrated."""
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:

@@ -70,8 +70,8 @@ def test_tokens(engine: Engine) -> None:
 
 
 @pytest.mark.usefixtures("environ")
-def test_history(engine: Engine) -> None:
-    with SaveThrough(Recorder(engine)):
+def test_history(recorder: Recorder) -> None:
+    with SaveThrough(recorder):
         LoginFactory(username="ada")
         newest = LoginFactory(username="bob", failed=True)
     heading, first, second = succeed("history").splitlines()
@@ -93,7 +93,7 @@ def test_setup_prints_the_first_account_and_token_once(
     engine_settings = succeed("accounts", "list")
     assert "admin" in engine_settings
     migrated, there = succeed("setup").splitlines()
-    assert migrated.endswith(" is at revision 0001")
+    assert migrated.endswith(" is at revision 0002")
     assert "there are accounts already" in there
 
 
@@ -109,7 +109,7 @@ def test_a_database_that_is_not_migrated(
     result = run(*command)
     assert (result.exit_code, result.stderr) == (
         1,
-        "Error: the database is at revision (none), this program needs 0001: run 'audit-service migrate'\n",
+        "Error: the database is at revision (none), this program needs 0002: run 'audit-service migrate'\n",
     )
 
 
@@ -150,7 +150,7 @@ def test_every_command_explains_itself() -> None:
         return [path, *(found for name, child in below.items() for found in walk(child, [*path, name]))]
 
     paths = walk(main, [])
-    assert len(paths) == 12
+    assert len(paths) == 15
     for path in paths:
         text = succeed(*path, "--help")
         assert len(text.splitlines()) > 4

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from audit_service.details import normal_details
@@ -67,14 +68,14 @@ def test_what_is_refused(details: object, message: str) -> None:
 
 @given(details=st.dictionaries(TEXT, JSON, max_size=5))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_read_is_what_was_stored(recorder: Recorder, details: dict[str, Any]) -> None:
+def test_what_is_read_is_what_was_stored(recorder: Recorder, engine: Engine, details: dict[str, Any]) -> None:
     try:
         normal = normal_details(details)
     except ValueError as error:
         assert str(error).startswith("details must")  # noqa: PT017 - either one is right
         return
     event = LoginFactory(details=normal)
-    with Session(recorder.engine) as session:
+    with Session(engine) as session:
         item = find_event(session, LoginItem, event.id)
     assert item is not None
     assert str(item.details) == str(normal)  # the order of keys, too

@@ -1,6 +1,7 @@
 """The extension in somebody else's app: same database, connections of its own."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -18,14 +19,15 @@ from tests.host_app import Visit, create_host, db
 
 
 @pytest.fixture
-def host(database_url: str) -> Iterator[Flask]:
+def host(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path))
     app = create_host(database_url)
     yield app
     close_host(app)
 
 
 def close_host(app: Flask) -> None:
-    context_of(app).recorder.engine.dispose()
+    context_of(app).recorder.stop()
     with app.app_context():
         db.engine.dispose()
 
@@ -68,7 +70,7 @@ def test_an_app_without_flask_sqlalchemy_gets_one(config: dict[str, object]) -> 
     app.config.update(config)
     LoginAudit(app)
     assert "sqlalchemy" in app.extensions
-    context_of(app).recorder.engine.dispose()
+    context_of(app).recorder.stop()
     with app.app_context():
         app.extensions["sqlalchemy"].engine.dispose()
 
@@ -86,6 +88,7 @@ def test_the_hosts_own_error_pages_do_not_hide_ours(host: Flask) -> None:
 
 
 def test_an_event_that_cannot_be_stored_is_a_503(host: Flask) -> None:
+    context_of(host).recorder.spool_path = None
     with host.app_context(), db.engine.begin() as connection:
         connection.execute(text("DROP TABLE trail_head"))
     answer = host.test_client().post("/enter", data={"name": "ada"})

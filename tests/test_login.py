@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from audit_service import create_app, receivers
 from audit_service.context import context_of
+from audit_service.database import db
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.text import clean
 from audit_service.vocabulary import Role
@@ -156,7 +157,8 @@ def test_without_the_receiver_there_is_no_success(
 
 
 def test_without_a_trail_there_is_no_success(app: Flask, client: FlaskClient) -> None:
-    with context_of(app).recorder.engine.begin() as connection:
+    context_of(app).recorder.spool_path = None
+    with app.app_context(), db.engine.begin() as connection:
         connection.execute(text("DROP TABLE trail_head"))
     answer = log_in(client)
     assert (answer.status_code, answer.content_type) == (503, "application/problem+json")

@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from audit_service.history.items import LoginItem
@@ -63,11 +64,11 @@ def test_clean_is_bounded_single_line_and_final(text: str, limit: int) -> None:
 
 @given(text=ANY_TEXT)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_cleaned_text_comes_back_as_it_went_in(recorder: Recorder, text: str) -> None:
+def test_any_cleaned_text_comes_back_as_it_went_in(recorder: Recorder, engine: Engine, text: str) -> None:
     event = LoginFactory(
         username=clean(text, 255), user_agent=clean(text, 512), details={clean(text, 50): clean(text, 900)}
     )
-    with Session(recorder.engine) as session:
+    with Session(engine) as session:
         item = find_event(session, LoginItem, event.id)
     assert item is not None
     assert (item.username, item.user_agent, item.details) == (event.username, event.user_agent, event.details)

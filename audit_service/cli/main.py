@@ -5,7 +5,7 @@ from typing import Any
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from audit_service.cli import accounts, history, server, tokens
+from audit_service.cli import accounts, history, server, spool, tokens
 from audit_service.errors import AuditError
 
 
@@ -35,3 +35,4 @@ main.add_command(server.serve)
 main.add_command(accounts.accounts)
 main.add_command(tokens.tokens)
 main.add_command(history.history)
+main.add_command(spool.spool)

@@ -1,0 +1,61 @@
+"""Commands for the spool: events that wait for the database."""
+
+import time
+from pathlib import Path
+
+import click
+
+from audit_service.cli.connection import open_engine
+from audit_service.events import NewEvent
+from audit_service.schema import require_newest
+from audit_service.settings import Settings, load_settings
+from audit_service.trail.link import Link
+from audit_service.trail.recorder import is_poison
+from audit_service.trail.spool import Spool
+
+
+@click.group()
+def spool() -> None:
+    """Events that wait, durably, while the database is away."""
+
+
+@spool.command()
+def status() -> None:
+    """Tell how many events wait, and for how long."""
+    state = Spool(_path(load_settings())).state()
+    click.echo(f"waiting   {state.length}")
+    click.echo(f"oldest    {'-' if state.oldest_age is None else f'{state.oldest_age:.0f} s ago'}")
+    click.echo(f"rejected  {state.rejected}")
+
+
+@spool.command()
+def replay() -> None:
+    """Move the waiting events into the trail.
+
+    The service does this by itself. An event that is in the trail already is not stored twice.
+    """
+    settings = load_settings()
+    events = Spool(_path(settings))
+    with open_engine(settings) as engine:
+        require_newest(engine)
+    link = Link(settings.url, settings.write_timeout)
+
+    def append(batch: list[NewEvent]) -> None:
+        link.append(batch, time.monotonic() + settings.write_timeout)
+
+    replayed = 0
+    with click.progressbar(length=events.state().length, label="replaying") as bar:
+        for count in events.replay(
+            lambda batch: link.append(batch, time.monotonic() + settings.write_timeout), is_poison
+        ):
+            replayed += count
+            bar.update(count)
+    link.close()
+    left = events.state()
+    click.echo(f"replayed {replayed}, waiting {left.length}, rejected {left.rejected}")
+
+
+def _path(settings: Settings) -> Path:
+    if settings.spool_path is None:
+        raise click.UsageError("the spool is off (AUDIT_SPOOL)")
+    return settings.spool_path

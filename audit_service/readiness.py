@@ -1,0 +1,39 @@
+"""Whether this process can do its work, as ``GET /readyz`` tells it."""
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from audit_service import schema
+from audit_service.context import current_context, read_session
+from audit_service.trail.spool import Spool
+
+
+def readiness() -> tuple[bool, dict[str, Any]]:
+    """Tell whether logins can be checked and recorded, and why, or why not.
+
+    The counters are those of the process that answers; the spool is that of the machine. Ages are in seconds.
+    """
+    recorder = current_context().recorder
+    newest = schema.newest_revision()
+    try:
+        revision = schema.read_revision(read_session().connection())
+        database = "ok" if revision == newest else "not migrated"
+    except SQLAlchemyError:
+        revision, database = None, "away"
+    spool: dict[str, Any] | str = "off"
+    if recorder.spool_path:
+        try:
+            spool = Spool(recorder.spool_path).state()._asdict()
+        except OSError as error:
+            spool = f"cannot be used: {error}"
+    is_ready = database == "ok"
+    return is_ready, {
+        "status": "ready" if is_ready else "not ready",
+        "database": database,
+        "revision": revision,
+        "newest_revision": newest,
+        "spool": spool,
+        "recorder": {"queued": recorder.queue_length(), **asdict(recorder.counters)},
+    }
