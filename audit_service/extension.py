@@ -7,7 +7,7 @@ from flask import Flask
 from audit_service import api, receivers
 from audit_service.answers import problem
 from audit_service.bounded import bound_waits
-from audit_service.context import EXTENSION, AuditContext, Viewer
+from audit_service.context import EXTENSION, AuditContext, Viewer, current_context
 from audit_service.database import check_database, db, engine_options, prepare_engine
 from audit_service.errors import AuditUnavailable, NotConfiguredError, SettingsError
 from audit_service.settings import Settings, load_settings
@@ -44,8 +44,14 @@ class LoginAudit:
             session_viewer=self._session_viewer,
         )
         receivers.connect()
+        app.before_request(_start_recorder)
         app.register_blueprint(api.blueprint)
         app.register_error_handler(AuditUnavailable, problem)  # 503: the app may register its own instead
+
+
+def _start_recorder() -> None:
+    """With a process's first request, whatever it is for: events that wait in the spool shall not wait for a login."""
+    current_context().recorder.start()
 
 
 def _make_recorder(app: Flask, settings: Settings) -> Recorder:

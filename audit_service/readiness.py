@@ -1,5 +1,6 @@
 """Whether this process can do its work, as ``GET /readyz`` tells it."""
 
+import sqlite3
 from dataclasses import asdict
 from typing import Any
 
@@ -26,7 +27,7 @@ def readiness() -> tuple[bool, dict[str, Any]]:
     if recorder.spool_path:
         try:
             spool = Spool(recorder.spool_path).state()._asdict()
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
             spool = f"cannot be used: {error}"
     is_ready = database == "ok"
     return is_ready, {

@@ -142,6 +142,41 @@ def hang_postgres(server: Postgres, folder: Path, times: int, progress: Progress
     return f"{len(clients.acknowledged)} acknowledged, {trail.size} in the trail, slowest {clients.slowest:.2f} s"
 
 
+def hang_at_password(server: Postgres, folder: Path) -> list[tuple[int, float]]:
+    """Stop PostgreSQL where a login waits for the account to be read; return the statuses and times of the answers."""
+    url = migrated(server.url())
+    answers = []
+    with started_service(settings(url, folder, AUDIT_LOGIN="password")) as service:
+        expect_status(service.url, 401)
+        server.signal(signal.SIGSTOP)
+        try:
+            for _ in range(6):
+                started = time.monotonic()
+                status, _ = log_in_once(service.url)
+                answers.append((status, time.monotonic() - started))
+        finally:
+            server.signal(signal.SIGCONT)
+        expect_status(service.url, 401)
+    return answers
+
+
+def expect_status(url: str, status: int) -> None:
+    deadline = time.monotonic() + 20
+    while (answered := log_in_once(url)[0]) != status:
+        assert time.monotonic() < deadline, f"still {answered}"
+        time.sleep(0.05)
+
+
+def stop_under_load(database_url: str, folder: Path) -> str:
+    """Stop the service with SIGTERM while clients log in."""
+    with started_service(settings(database_url, folder)) as service, Clients(service.url) as clients:
+        clients.wait_for(100)
+        service.process.terminate()
+        service.process.wait(timeout=20)
+    trail = settle(database_url, folder, clients)
+    return f"{len(clients.acknowledged)} acknowledged, {trail.size} in the trail"
+
+
 def cut_after_commit(server: Postgres, folder: Path, times: int, progress: Progress = lambda _: None) -> str:
     """Cut the connection right after the commit was sent: the event is stored, and nobody heard of it."""
     url = migrated(server.url())

@@ -1,6 +1,7 @@
 """The command line, as a user types it."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from audit_service.cli import main
 from audit_service.models import Account
 from audit_service.tokens import find_token
 from audit_service.trail.recorder import Recorder
+from audit_service.trail.spool import Spool
 from audit_service.vocabulary import Scope
 from tests.conftest import PASSWORD
 from tests.factories import LoginFactory, SaveThrough
+from tests.fault_tools import read_trail
 
 
 @pytest.fixture
@@ -81,6 +84,25 @@ def test_history(recorder: Recorder) -> None:
     assert "ada" in second
     (line,) = succeed("history", "--json", "--limit", "1").splitlines()
     assert json.loads(line)["id"] == str(newest.id)
+
+
+@pytest.mark.usefixtures("environ")
+def test_spool(database_url: str, config: dict[str, object]) -> None:
+    assert succeed("spool", "status").split() == ["waiting", "0", "oldest", "-", "rejected", "0"]
+    events = LoginFactory.build_batch(3)
+    data = Path(str(config["AUDIT_DATA_DIR"]))
+    data.mkdir()
+    Spool(data / "spool.db").add(events, time.monotonic() + 5)
+    assert "waiting   3" in succeed("spool", "status")
+    assert succeed("spool", "replay").endswith("replayed 3, waiting 0, rejected 0\n")
+    assert succeed("spool", "replay").endswith("replayed 0, waiting 0, rejected 0\n")
+    assert read_trail(database_url).ids == [str(event.id) for event in events]
+
+
+@pytest.mark.usefixtures("environ")
+def test_a_spool_that_is_off(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIT_SPOOL", "off")
+    assert "the spool is off (AUDIT_SPOOL)" in run("spool", "status").stderr
 
 
 def test_setup_prints_the_first_account_and_token_once(

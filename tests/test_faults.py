@@ -62,6 +62,16 @@ def test_hung_postgres(server: Postgres, tmp_path: Path) -> None:
     faults.hang_postgres(server, tmp_path, 1)
 
 
+def test_hung_postgres_where_the_account_is_read(server: Postgres, tmp_path: Path) -> None:
+    answers = faults.hang_at_password(server, tmp_path)
+    assert {status for status, _ in answers} == {503}
+    assert max(seconds for _, seconds in answers) <= faults.TIMEOUT + 0.5, answers
+
+
+def test_a_stop_under_load(database_url: str, tmp_path: Path) -> None:
+    faults.stop_under_load(database_url, tmp_path)
+
+
 def test_connection_cut_after_the_commit(server: Postgres, tmp_path: Path) -> None:
     faults.cut_after_commit(server, tmp_path, 3)
 

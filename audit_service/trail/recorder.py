@@ -84,8 +84,7 @@ class Recorder:
         Raises ``AuditUnavailable`` if it is not, or not in time. It may then still turn up in the trail: an answer of
         the database that came too late does not undo what was stored.
         """
-        if self._process != os.getpid():
-            self.start()
+        self.start()
         queue = self._queue
         if queue.qsize() >= self.queue_limit:
             self._refuse(event, "AUDIT_QUEUE_LIMIT events are waiting already")
@@ -101,6 +100,8 @@ class Recorder:
 
     def start(self) -> None:
         """Start the threads of this process, if they do not run. What a fork left behind is not used."""
+        if self._process == os.getpid():
+            return
         with self._start_lock:
             if self._process != os.getpid():
                 self._reset()

@@ -1,0 +1,23 @@
+"""The documents: what they name exists."""
+
+import re
+from pathlib import Path
+
+PROJECT = Path(__file__).parent.parent
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    tests = set(re.findall(r"def (test_\w+)", "".join(path.read_text() for path in (PROJECT / "tests").glob("*.py"))))
+    promised = (PROJECT / "docs/guarantees.md").read_text().split("## Not promised")[0]
+    rows = [line for line in promised.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 15
+    for row in rows:
+        named = set(re.findall(r"`(test_\w+)`", row))
+        assert named, f"no test is named: {row}"
+        assert named <= tests, f"no such test: {named - tests}"
+
+
+def test_every_document_is_in_the_readme() -> None:
+    readme = (PROJECT / "README.md").read_text()
+    for path in (PROJECT / "docs").glob("*.md"):
+        assert f"docs/{path.name}" in readme

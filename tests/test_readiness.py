@@ -1,0 +1,83 @@
+"""``GET /readyz``: can this process do its work, and if not, why."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from audit_service import create_app, receivers, schema
+from audit_service.errors import NotConfiguredError
+from audit_service.signals import login_signal
+from audit_service.trail.spool import Spool
+from tests.conftest import SECRET_KEY, close
+from tests.factories import LoginFactory
+from tests.fault_tools import wait_for_empty_spool
+
+
+def test_ready(client: FlaskClient) -> None:
+    LoginFactory.create_batch(3)
+    answer = client.get("/readyz")
+    newest = schema.newest_revision()
+    assert answer.status_code == 200
+    assert answer.get_json() == {
+        "status": "ready",
+        "database": "ok",
+        "revision": newest,
+        "newest_revision": newest,
+        "spool": {"length": 0, "oldest_age": None, "rejected": 0},
+        "recorder": {
+            "queued": 0,
+            "recorded": 3,
+            "spooled": 0,
+            "replayed": 0,
+            "refused": 0,
+            "batches": 3,
+            "largest_batch": 1,
+        },
+    }
+
+
+@pytest.fixture
+def unmigrated(empty_database_url: str, tmp_path: Path) -> Iterator[Flask]:
+    config = {"AUDIT_DATABASE_URL": empty_database_url, "AUDIT_SECRET_KEY": SECRET_KEY}
+    app = create_app({**config, "AUDIT_DATA_DIR": str(tmp_path), "AUDIT_WRITE_TIMEOUT": 0.5})
+    yield app
+    close(app)
+
+
+def test_a_database_that_is_not_migrated_and_what_waits_for_it(unmigrated: Flask) -> None:
+    with unmigrated.app_context():
+        login_signal.send(unmigrated, username="ada")
+    answer = unmigrated.test_client().get("/readyz")
+    state = answer.get_json()
+    assert answer.status_code == 503
+    assert (state["status"], state["database"], state["revision"]) == ("not ready", "not migrated", None)
+    assert state["spool"]["length"] == state["recorder"]["spooled"] == 1
+    assert 0 <= state["spool"]["oldest_age"] < 60
+
+
+def test_any_request_sets_the_replay_going(app: Flask, config: dict[str, object]) -> None:
+    path = Path(str(config["AUDIT_DATA_DIR"])) / "spool.db"
+    Spool(path).add([LoginFactory.build()], float("1e12"))
+    app.test_client().get("/healthz")
+    wait_for_empty_spool(path)
+
+
+def test_a_spool_that_cannot_be_used_is_said(app: Flask, config: dict[str, object]) -> None:
+    (Path(str(config["AUDIT_DATA_DIR"])) / "spool.db").mkdir()
+    assert "cannot be used" in app.test_client().get("/readyz").get_json()["spool"]
+
+
+def test_the_service_does_not_start_with_a_receiver_missing(
+    config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login_signal.disconnect(receivers.on_login)
+    monkeypatch.setattr(receivers, "connect", lambda: None)
+    try:
+        with pytest.raises(NotConfiguredError, match="the audit receiver on_login is not connected to the signal 'login'"):
+            create_app(config)
+    finally:
+        monkeypatch.undo()
+        receivers.connect()
