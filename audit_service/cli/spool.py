@@ -9,8 +9,8 @@ from audit_service.cli.connection import open_engine
 from audit_service.events import NewEvent
 from audit_service.schema import require_newest
 from audit_service.settings import Settings, load_settings
+from audit_service.trail.keeper import is_poison
 from audit_service.trail.link import Link
-from audit_service.trail.recorder import is_poison
 from audit_service.trail.spool import Spool
 
 

@@ -19,18 +19,17 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from audit_service.errors import AuditUnavailable
 from audit_service.events import NewEvent
 from audit_service.trail.counters import Counters
+from audit_service.trail.keeper import Keeper, first_line, is_poison
 from audit_service.trail.link import Link
 from audit_service.trail.spool import Spool
 
 logger = logging.getLogger("audit_service")
 
 BATCH_LIMIT = 500  # events in a transaction
-PROBE_INTERVAL = 1.0  # seconds between two looks for a database that is away
 SPOOL_SHARE = 0.25  # of the write timeout is kept for the spool, and added to it as the last word of ``record``
 
 
@@ -106,8 +105,8 @@ class Recorder:
             if self._process != os.getpid():
                 self._reset()
                 self._process = os.getpid()
-                for run in (self._write, self._keep):
-                    threading.Thread(target=run, name=f"audit-{run.__name__[1:]}", daemon=True).start()
+                for name, run in (("writer", self._write), ("keeper", self._keeper.run)):
+                    threading.Thread(target=run, name=f"audit-{name}", daemon=True).start()
                 atexit.register(self.stop)
 
     def stop(self) -> None:
@@ -117,8 +116,7 @@ class Recorder:
                 return
             self._queue.put(None)
             self._writer_ended.wait(self.timeout * (1 + SPOOL_SHARE))
-            self._stopping.set()
-            self._keeper_ended.wait(self.timeout + 1)
+            self._keeper.stop()
             self._process = None
             atexit.unregister(self.stop)
 
@@ -129,17 +127,18 @@ class Recorder:
     def _reset(self) -> None:
         self.counters = Counters()
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._is_up = threading.Event()  # the keeper has reached the database, and the writer has not lost it since
-        self._was_lost = False  # no use in waiting for _is_up
-        self._stopping = threading.Event()
         self._writer_ended = threading.Event()
-        self._keeper_ended = threading.Event()
+        self._keeper = Keeper(self._link(), self._spool(), self.timeout, self.counters)
 
-    # The writer thread
+    def _link(self) -> Link:
+        return Link(self.url, self.timeout, self.connect_args)
+
+    def _spool(self) -> Spool | None:
+        return Spool(self.spool_path) if self.spool_path else None
 
     def _write(self) -> None:
-        link = Link(self.url, self.timeout, self.connect_args)
-        spool = Spool(self.spool_path) if self.spool_path else None
+        """The writer thread."""
+        link, spool = self._link(), self._spool()
         is_last = False
         while not is_last:
             batch, is_last = self._take()
@@ -172,11 +171,11 @@ class Recorder:
             return
         share = self.timeout * SPOOL_SHARE if spool else 0.0
         deadline = batch[0].deadline - share
-        if self._is_up.wait(0 if self._was_lost else max(0.0, deadline - time.monotonic())):
+        if self._keeper.is_up(deadline - time.monotonic()):
             try:
                 self._append(batch, link, deadline)
             except Exception as error:  # noqa: BLE001 - whatever keeps the database from storing
-                self._lose(error)
+                self._keeper.lose(error)
             else:
                 return
         self._to_spool([waiting for waiting in batch if not waiting.is_answered], spool)
@@ -197,11 +196,6 @@ class Recorder:
         self.counters.count_batch(len(batch))
         self._answer(batch, None)
 
-    def _lose(self, error: Exception) -> None:
-        self._was_lost = True
-        self._is_up.clear()
-        logger.warning("the audit trail's database is away: %s: %s", type(error).__name__, _first_line(error))
-
     def _to_spool(self, batch: list[_Waiting], spool: Spool | None) -> None:
         error: Exception = AuditUnavailable("the database is away, and AUDIT_SPOOL is off")
         if spool:
@@ -214,7 +208,7 @@ class Recorder:
                 self._answer(batch, None)
                 return
         for waiting in batch:
-            self._refuse(waiting.event, f"{type(error).__name__}: {_first_line(error)}")
+            self._refuse(waiting.event, f"{type(error).__name__}: {first_line(error)}")
         self._answer(batch, error)
 
     @staticmethod
@@ -230,43 +224,3 @@ class Recorder:
         self.counters.refused += 1
         line = msgspec.json.encode({"audit": "event not stored", "reason": reason, "event": event}).decode()
         print(line, file=sys.stderr, flush=True)  # noqa: T201 - not a message but data
-
-    # The keeper thread
-
-    def _keep(self) -> None:
-        """Look for the database and replay the spool, once a second while there is need."""
-        link = Link(self.url, self.timeout, self.connect_args)
-        spool = Spool(self.spool_path) if self.spool_path else None
-        while not self._stopping.is_set():
-            try:
-                if not self._is_up.is_set() or (spool and spool.state().length):
-                    self._reach(link, spool)
-            except Exception as error:  # noqa: BLE001 - it is away, or the spool is: the next look is in a second
-                self._was_lost = True
-                logger.debug("the audit trail's database is still away: %s", error)
-            link.close()
-            self._stopping.wait(PROBE_INTERVAL)
-        self._keeper_ended.set()
-
-    def _reach(self, link: Link, spool: Spool | None) -> None:
-        link.probe(time.monotonic() + self.timeout)
-        if self._was_lost:
-            logger.warning("the audit trail's database is back")
-        self._was_lost = False
-        self._is_up.set()
-        if spool:
-            append = lambda events: link.append(events, time.monotonic() + self.timeout)  # noqa: E731
-            for count in spool.replay(append, is_poison):
-                self.counters.replayed += count
-
-
-def is_poison(error: Exception) -> bool:
-    """Tell whether the error is the event's own fault: no database would ever store it."""
-    if isinstance(error, IntegrityError):
-        return "seq" not in str(error.orig)  # a position that is taken is the fault of a tampered trail_head
-    cause = error.orig if isinstance(error, StatementError) else error
-    return isinstance(error, DataError) or isinstance(cause, ValueError | TypeError | OverflowError)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]
