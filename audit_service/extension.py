@@ -10,7 +10,8 @@ from audit_service.bounded import bound_waits
 from audit_service.context import EXTENSION, AuditContext, Viewer, current_context
 from audit_service.database import check_database, db, engine_options, prepare_engine
 from audit_service.errors import AuditUnavailable, NotConfiguredError, SettingsError
-from audit_service.settings import Settings, load_settings
+from audit_service.settings import APP_LIMIT, Settings, load_settings
+from audit_service.text import clean
 from audit_service.trail.recorder import Recorder
 
 
@@ -40,7 +41,7 @@ class LoginAudit:
         app.extensions[EXTENSION] = AuditContext(
             settings=settings,
             recorder=_make_recorder(app, settings),
-            app_name=settings.app_name or app.name,
+            app_name=settings.app_name or clean(app.name, APP_LIMIT),
             session_viewer=self._session_viewer,
         )
         receivers.connect()

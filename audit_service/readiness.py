@@ -29,12 +29,14 @@ def readiness() -> tuple[bool, dict[str, Any]]:
             spool = Spool(recorder.spool_path).state()._asdict()
         except (OSError, sqlite3.Error) as error:
             spool = f"cannot be used: {error}"
-    is_ready = database == "ok"
+    takes_events = recorder.is_up() or isinstance(spool, dict)
+    is_ready = database == "ok" and takes_events
     return is_ready, {
         "status": "ready" if is_ready else "not ready",
         "database": database,
         "revision": revision,
         "newest_revision": newest,
+        "trail": "ok" if recorder.is_up() else "away",
         "spool": spool,
         "recorder": {"queued": recorder.queue_length(), **asdict(recorder.counters)},
     }

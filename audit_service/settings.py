@@ -22,6 +22,7 @@ PREFIX = "AUDIT_"
 TEST_PREFIX = "AUDIT_TEST_"  # what only the tests read
 EMBEDDED = "audit.db"  # the embedded database's file
 MIN_KEY = 16  # characters
+APP_LIMIT = 64  # characters
 
 DatabaseUrl = Annotated[
     str,
@@ -59,7 +60,7 @@ AppName = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=64,
+        max_length=APP_LIMIT,
         title="a text of 1 to 64 characters",
         description="stored as `app` in events",
     ),

@@ -4,6 +4,7 @@ In each, clients keep the id of every login that was answered with 200, while so
 Afterwards the trail must hold each of those ids once, at positions 1…n.
 """
 
+import json
 import os
 import signal
 import sys
@@ -211,16 +212,16 @@ def reader_of(database_url: str) -> Iterator[dict[str, str]]:
 
 def fill_disk_of_sqlite(folder: Path, times: int, progress: Progress = lambda _: None) -> str:
     """Fill the disk that holds the SQLite database and the spool; free it again."""
-    acknowledged = []
+    acknowledged: list[str] = []
     with small_disk(folder / "disk") as disk:
         url = migrated(f"sqlite:///{disk}/audit.db")
         with reader_of(url) as headers, started_service(settings(url, disk)) as service:
             for n in range(times):
-                acknowledged.append(expect(service.url, 200, f"before-{n}"))
+                expect(service.url, 200, f"before-{n}", acknowledged)
                 with filled(disk):
-                    expect(service.url, 503, f"during-{n}", tries=200)
+                    expect(service.url, 503, f"during-{n}", acknowledged, tries=200)
                     assert httpx.get(f"{service.url}/api/logins", headers=headers).status_code == 200
-                acknowledged.append(expect(service.url, 200, f"after-{n}", tries=600))
+                expect(service.url, 200, f"after-{n}", acknowledged, tries=600)
                 progress(1)
             wait_for_empty_spool(disk / "spool.db")
             trail = assert_nothing_lost(url, acknowledged)
@@ -229,16 +230,16 @@ def fill_disk_of_sqlite(folder: Path, times: int, progress: Progress = lambda _:
 
 def fill_disk_of_spool(server: Postgres, folder: Path, times: int, progress: Progress = lambda _: None) -> str:
     """With PostgreSQL away, fill the disk that holds the spool; free it again; bring PostgreSQL back."""
-    acknowledged = []
+    acknowledged: list[str] = []
     url = migrated(server.url())
     with small_disk(folder / "disk") as disk, started_service(settings(url, disk)) as service:
         for n in range(times):
-            acknowledged.append(expect(service.url, 200, f"before-{n}"))
+            expect(service.url, 200, f"before-{n}", acknowledged)
             server.stop("immediate")
-            acknowledged.append(expect(service.url, 200, f"spooled-{n}"))
+            expect(service.url, 200, f"spooled-{n}", acknowledged)
             with filled(disk):
-                expect(service.url, 503, f"during-{n}", tries=200)
-            acknowledged.append(expect(service.url, 200, f"after-{n}"))
+                expect(service.url, 503, f"during-{n}", acknowledged, tries=200)
+            expect(service.url, 200, f"after-{n}", acknowledged)
             server.start()
             progress(1)
         wait_for_empty_spool(disk / "spool.db")
@@ -246,13 +247,15 @@ def fill_disk_of_spool(server: Postgres, folder: Path, times: int, progress: Pro
     return f"{len(acknowledged)} acknowledged, {trail.size} in the trail"
 
 
-def expect(url: str, status: int, username: str, tries: int = 1) -> str:
-    """Log in until the answer has that status, at most *tries* times; return the event's id if it is a success."""
+def expect(url: str, status: int, username: str, acknowledged: list[str], tries: int = 1) -> None:
+    """Log in until the answer has that status, at most *tries* times; add the ids of all successes on the way."""
     for _ in range(tries):
         answered, body = log_in_once(url, username)
-        if answered == status:
-            return str(httpx.Response(200, content=body).json()["event"]) if status == 200 else ""
         assert answered in (200, 503), body
+        if answered == 200:
+            acknowledged.append(json.loads(body)["event"])
+        if answered == status:
+            return
     raise AssertionError(f"no {status} in {tries} tries")
 
 

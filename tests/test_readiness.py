@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from audit_service import create_app, receivers, schema
+from audit_service.context import context_of
+from audit_service.database import db
 from audit_service.errors import NotConfiguredError
 from audit_service.signals import login_signal
 from audit_service.trail.spool import Spool
@@ -26,6 +29,7 @@ def test_ready(client: FlaskClient) -> None:
         "database": "ok",
         "revision": newest,
         "newest_revision": newest,
+        "trail": "ok",
         "spool": {"length": 0, "oldest_age": None, "rejected": 0},
         "recorder": {
             "queued": 0,
@@ -56,6 +60,14 @@ def test_a_database_that_is_not_migrated_and_what_waits_for_it(unmigrated: Flask
     assert (state["status"], state["database"], state["revision"]) == ("not ready", "not migrated", None)
     assert state["spool"]["length"] == state["recorder"]["spooled"] == 1
     assert 0 <= state["spool"]["oldest_age"] < 60
+
+
+def test_without_a_spool_a_trail_that_refuses_is_not_ready(app: Flask, client: FlaskClient) -> None:
+    context_of(app).recorder.spool_path = None
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE trail_head RENAME TO elsewhere"))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.get_json()["database"], answer.get_json()["trail"]) == (503, "ok", "away")
 
 
 def test_any_request_sets_the_replay_going(app: Flask, config: dict[str, object]) -> None:

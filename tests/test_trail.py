@@ -1,13 +1,13 @@
 """The trail: positions, ids, what is stored."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import msgspec
 import pytest
 from sqlalchemy import Connection, Engine, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, NoResultFound
 from sqlalchemy.orm import Session
 
 from audit_service.database import make_engine
@@ -110,15 +110,48 @@ def test_the_database_refuses_changes(recorder: Recorder, engine: Engine, table:
     assert positions(engine) == before
 
 
+def test_the_head_of_the_trail_stays(engine: Engine) -> None:
+    with pytest.raises(DBAPIError, match="the audit trail is append-only"), engine.begin() as connection:
+        connection.execute(text("DELETE FROM trail_head"))
+
+
+def test_without_a_head_nothing_passes_for_stored(connection: Connection) -> None:
+    with connection.begin():
+        connection.execute(text("UPDATE trail_head SET id = 1"))
+        trigger = (
+            "ALTER TABLE trail_head DISABLE TRIGGER ALL"
+            if connection.dialect.name == "postgresql"
+            else ("DROP TRIGGER trail_head_stays")
+        )
+        connection.execute(text(trigger))
+        connection.execute(text("DELETE FROM trail_head"))
+    with pytest.raises(NoResultFound):
+        append(connection, [LoginFactory.build()])
+
+
+def test_any_zone_is_stored_as_utc(connection: Connection, engine: Engine) -> None:
+    noon = datetime(2026, 1, 31, 12, tzinfo=timezone(timedelta(hours=2)))
+    event = LoginFactory.build(timestamp=noon)
+    append(connection, [event])
+    with Session(engine) as session:
+        item = find_event(session, LoginItem, event.id)
+    assert item is not None
+    assert item.timestamp == noon
+
+
 def test_the_triggers_stay_on_for_a_replica(postgres_url: str, postgres_template: str) -> None:
     """On PostgreSQL only: it alone can switch ordinary triggers off for a session."""
     with new_postgres_database(postgres_url, postgres_template) as url:
         engine = make_engine(Settings(database_url=url).url)
         with engine.begin() as connection:
             enabled = connection.execute(
-                text("SELECT tgrelid::regclass::text, tgenabled FROM pg_trigger WHERE tgname LIKE '%append_only'")
+                text("SELECT tgrelid::regclass::text, tgenabled FROM pg_trigger WHERE NOT tgisinternal")
             )
-            assert {tuple(row) for row in enabled} == {("login_events", "A"), ("error_events", "A")}
+            assert {tuple(row) for row in enabled} == {
+                ("login_events", "A"),
+                ("error_events", "A"),
+                ("trail_head", "A"),
+            }
         with engine.connect() as connection:
             connection.execute(text("SET session_replication_role = replica"))
             with pytest.raises(DBAPIError, match="append-only"):

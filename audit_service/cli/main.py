@@ -1,5 +1,6 @@
 """The group ``audit-service`` and how its errors look: one line, exit status 1."""
 
+import sqlite3
 from typing import Any
 
 import click
@@ -18,6 +19,8 @@ class OneLineErrors(click.Group):
             return super().invoke(ctx)
         except AuditError as error:
             raise click.ClickException(str(error)) from None
+        except sqlite3.Error as error:
+            raise click.ClickException(f"the spool cannot be used: {error}") from None
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             raise click.ClickException(f"the database (AUDIT_DATABASE_URL) refused: {reason}") from None

@@ -89,7 +89,8 @@ def _store_on_postgresql(connection: Connection, by_kind: dict[type[NewEvent], l
         parameters[name] = msgspec.json.encode(events).decode()
         parameters[f"{name}_before"] = count
         count += len(events)
-    connection.exec_driver_sql(_POSTGRESQL_STATEMENT, {"count": count, **parameters})
+    # One row comes back, or there is no head, and then nothing was stored: that is an error.
+    connection.exec_driver_sql(_POSTGRESQL_STATEMENT, {"count": count, **parameters}).scalar_one()
 
 
 def _sqlite_insert(kind: type[NewEvent]) -> str:
@@ -124,7 +125,7 @@ def _sqlite_values(event: NewEvent) -> Sequence[Any]:
 
 
 def _sqlite_time(time: datetime) -> str:
-    return time.replace(tzinfo=None).isoformat(" ", "microseconds")
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 _SQLITE_FORMS: dict[type, Callable[[Any], str]] = {

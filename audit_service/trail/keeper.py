@@ -27,6 +27,7 @@ class Keeper:
         self._counters = counters
         self._is_up = threading.Event()
         self._was_lost = False
+        self._last_message = ""
         self._stopping = threading.Event()
         self._ended = threading.Event()
 
@@ -48,7 +49,7 @@ class Keeper:
                     self._look()
             except Exception as error:  # noqa: BLE001 - it is away, or the spool is: the next look is in a second
                 self._was_lost = True
-                logger.debug("the audit trail's database is still away: %s", error)
+                self._log_once(error)
             self._link.close()
             self._stopping.wait(PROBE_INTERVAL)
         if self._spool:
@@ -60,10 +61,17 @@ class Keeper:
         self._stopping.set()
         self._ended.wait(self._timeout + 1)
 
+    def _log_once(self, error: Exception) -> None:
+        message = f"{type(error).__name__}: {first_line(error)}"
+        if message != self._last_message:
+            logger.warning("the audit trail cannot be written, or its spool not read: %s", message)
+        self._last_message = message
+
     def _look(self) -> None:
         self._link.probe(time.monotonic() + self._timeout)
         if self._was_lost:
             logger.warning("the audit trail's database is back")
+            self._last_message = ""
         self._was_lost = False
         self._is_up.set()
         if self._spool:
@@ -76,8 +84,9 @@ class Keeper:
 
 def is_poison(error: Exception) -> bool:
     """Tell whether the error is the event's own fault: no database would ever store it."""
-    if isinstance(error, IntegrityError):
-        return "seq" not in str(error.orig)  # a position that is taken is the fault of a tampered trail_head
+    if isinstance(error, IntegrityError):  # a position that is taken is no event's fault, but a tampered trail_head's
+        diagnosis = getattr(error.orig, "diag", None)  # PostgreSQL's message may hold what users typed, this does not
+        return "seq" not in str(diagnosis.constraint_name if diagnosis else error.orig)
     cause = error.orig if isinstance(error, StatementError) else error
     return isinstance(error, DataError) or isinstance(cause, ValueError | TypeError | OverflowError)
 

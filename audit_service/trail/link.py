@@ -38,7 +38,7 @@ class Link:
     def probe(self, deadline: float) -> None:
         """Return if the trail can be written to: takes the lock of its head, and changes nothing."""
         with self._use(deadline) as connection, connection.begin():
-            connection.execute(update(TrailHead).values(size=TrailHead.size))
+            connection.execute(update(TrailHead).values(size=TrailHead.size).returning(TrailHead.size)).scalar_one()
 
     def close(self) -> None:
         """Close the connection, without waiting for a server that hangs."""

@@ -5,11 +5,14 @@ queued, stores it in one transaction and wakes the waiters. Under load the batch
 """
 
 import atexit
+import contextlib
 import logging
 import os
+import select
 import sys
 import threading
 import time
+import weakref
 from _thread import LockType, allocate_lock
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +22,7 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
 from audit_service.errors import AuditUnavailable
 from audit_service.events import NewEvent
@@ -45,6 +49,18 @@ class _Waiting:
         self.error: Exception | None = None
         self.answered: LockType = allocate_lock()
         self.answered.acquire()
+
+
+_recorders: weakref.WeakSet["Recorder"] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    """In a forked child: another thread of the parent may have held the lock, and does not exist here."""
+    for recorder in _recorders:
+        recorder._start_lock = threading.Lock()  # noqa: SLF001 - of this module
+
+
+os.register_at_fork(after_in_child=_renew_locks)
 
 
 class Recorder:
@@ -74,6 +90,7 @@ class Recorder:
         self.timeout = timeout
         self.queue_limit = queue_limit
         self._start_lock = threading.Lock()
+        _recorders.add(self)
         self._process: int | None = None
         self._reset()
 
@@ -104,9 +121,12 @@ class Recorder:
         with self._start_lock:
             if self._process != os.getpid():
                 self._reset()
+                try:
+                    for name, run in (("writer", self._write), ("keeper", self._keeper.run)):
+                        threading.Thread(target=run, name=f"audit-{name}", daemon=True).start()
+                except RuntimeError as error:  # no more threads: the next event tries again
+                    raise AuditUnavailable("the threads of the recorder cannot be started") from error
                 self._process = os.getpid()
-                for name, run in (("writer", self._write), ("keeper", self._keeper.run)):
-                    threading.Thread(target=run, name=f"audit-{name}", daemon=True).start()
                 atexit.register(self.stop)
 
     def stop(self) -> None:
@@ -119,6 +139,10 @@ class Recorder:
             self._keeper.stop()
             self._process = None
             atexit.unregister(self.stop)
+
+    def is_up(self) -> bool:
+        """Tell whether the trail itself takes events, as far as is known; else they go to the spool."""
+        return self._keeper.is_up(self.timeout)
 
     def queue_length(self) -> int:
         """Return how many events wait in this process."""
@@ -173,12 +197,21 @@ class Recorder:
         deadline = batch[0].deadline - share
         if self._keeper.is_up(deadline - time.monotonic()):
             try:
-                self._append(batch, link, deadline)
+                self._append_or_reconnect(batch, link, deadline)
             except Exception as error:  # noqa: BLE001 - whatever keeps the database from storing
                 self._keeper.lose(error)
             else:
                 return
         self._to_spool([waiting for waiting in batch if not waiting.is_answered], spool)
+
+    def _append_or_reconnect(self, batch: list[_Waiting], link: Link, deadline: float) -> None:
+        """Append; try once more if the connection turns out to be gone, as after a restart of the database."""
+        try:
+            self._append(batch, link, deadline)
+        except DBAPIError as error:
+            if not error.connection_invalidated or time.monotonic() >= deadline:
+                raise
+            self._append([waiting for waiting in batch if not waiting.is_answered], link, deadline)
 
     def _append(self, batch: list[_Waiting], link: Link, deadline: float) -> None:
         try:
@@ -187,8 +220,8 @@ class Recorder:
             if not is_poison(error):
                 raise
             if len(batch) == 1:
-                self._refuse(batch[0].event, f"the database refuses this event: {type(error).__name__}")
                 self._answer(batch, error)
+                self._refuse(batch[0].event, f"the database refuses this event: {type(error).__name__}")
                 return
             for waiting in batch:  # one event spoils the batch: the others must not suffer
                 self._append([waiting], link, deadline)
@@ -207,9 +240,13 @@ class Recorder:
                 self.counters.spooled += len(batch)
                 self._answer(batch, None)
                 return
+        if is_poison(error) and len(batch) > 1:  # one event that cannot be written down: the others must not suffer
+            for waiting in batch:
+                self._to_spool([waiting], spool)
+            return
+        self._answer(batch, error)
         for waiting in batch:
             self._refuse(waiting.event, f"{type(error).__name__}: {first_line(error)}")
-        self._answer(batch, error)
 
     @staticmethod
     def _answer(batch: list[_Waiting], error: Exception | None) -> None:
@@ -222,5 +259,8 @@ class Recorder:
     def _refuse(self, event: NewEvent, reason: str) -> None:
         """Leave the event on stderr, as one JSON line: the last resort, and no promise."""
         self.counters.refused += 1
-        line = msgspec.json.encode({"audit": "event not stored", "reason": reason, "event": event}).decode()
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - not a message but data
+        with contextlib.suppress(OSError, ValueError):  # there is no further resort
+            line = msgspec.json.encode({"audit": "event not stored", "reason": reason, "event": event})
+            file = sys.stderr.fileno()
+            if select.select([], [file], [], 0)[1]:  # whoever reads it may have stopped: nobody waits for that
+                os.write(file, line + b"\n")

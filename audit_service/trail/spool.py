@@ -23,7 +23,7 @@ _KINDS: dict[str, type[NewEvent]] = {"login": NewLogin, "error": NewError}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _TABLES = """
 CREATE TABLE IF NOT EXISTS events (
-    place INTEGER PRIMARY KEY, kind TEXT NOT NULL, event BLOB NOT NULL, spooled_at REAL NOT NULL
+    place INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, event BLOB NOT NULL, spooled_at REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS rejected (
     place INTEGER PRIMARY KEY, kind TEXT NOT NULL, event BLOB NOT NULL, spooled_at REAL NOT NULL, error TEXT NOT NULL
@@ -168,4 +168,5 @@ class Spool:
         else:
             yield True
         finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough: a child forked meanwhile holds the file, too
             os.close(file)

@@ -31,7 +31,16 @@ def upgrade() -> None:
             """)
             # ALWAYS: session_replication_role = replica does not switch it off.
             op.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_append_only")
+        op.execute("""
+            CREATE TRIGGER trail_head_stays BEFORE DELETE OR TRUNCATE ON trail_head
+            FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change()
+        """)
+        op.execute("ALTER TABLE trail_head ENABLE ALWAYS TRIGGER trail_head_stays")
         return
+    op.execute(f"""
+        CREATE TRIGGER trail_head_stays BEFORE DELETE ON trail_head
+        BEGIN SELECT RAISE(ABORT, '{REFUSAL}: DELETE on trail_head is refused'); END
+    """)
     for table in TABLES:
         for change in ("UPDATE", "DELETE"):
             op.execute(f"""
@@ -50,8 +59,10 @@ def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         for table in TABLES:
             op.execute(f"DROP TRIGGER {table}_append_only ON {table}")
+        op.execute("DROP TRIGGER trail_head_stays ON trail_head")
         op.execute("DROP FUNCTION audit_refuse_change()")
         return
     for table in TABLES:
         for name in ("no_update", "no_delete", "no_replace"):
             op.execute(f"DROP TRIGGER {table}_{name}")
+    op.execute("DROP TRIGGER trail_head_stays")
