@@ -18,6 +18,7 @@ from audit_service.tokens import add_token
 from audit_service.vocabulary import Role, Scope
 
 FIRST_ACCOUNT = "admin"
+STOP_TIMEOUT = 10  # seconds: a worker that is told to stop while it starts does not hear it, and is killed after these
 
 
 @click.command()
@@ -71,6 +72,7 @@ def serve() -> None:
         workers=settings.workers,
         blocking_threads=settings.threads,
         respawn_failed_workers=True,
+        workers_kill_timeout=STOP_TIMEOUT,
         websockets=False,
         log_access=False,
         log_level=LogLevels.error,
