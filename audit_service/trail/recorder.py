@@ -22,7 +22,6 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
 
 from audit_service.errors import AuditUnavailable
 from audit_service.events import NewEvent
@@ -150,6 +149,7 @@ class Recorder:
 
     def _reset(self) -> None:
         self.counters = Counters()
+        self._refusing = threading.Lock()  # callers refuse, too
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._writer_ended = threading.Event()
         self._keeper = Keeper(self._link(), self._spool(), self.timeout, self.counters)
@@ -197,21 +197,12 @@ class Recorder:
         deadline = batch[0].deadline - share
         if self._keeper.is_up(deadline - time.monotonic()):
             try:
-                self._append_or_reconnect(batch, link, deadline)
+                self._append(batch, link, deadline)
             except Exception as error:  # noqa: BLE001 - whatever keeps the database from storing
                 self._keeper.lose(error)
             else:
                 return
         self._to_spool([waiting for waiting in batch if not waiting.is_answered], spool)
-
-    def _append_or_reconnect(self, batch: list[_Waiting], link: Link, deadline: float) -> None:
-        """Append; try once more if the connection turns out to be gone, as after a restart of the database."""
-        try:
-            self._append(batch, link, deadline)
-        except DBAPIError as error:
-            if not error.connection_invalidated or time.monotonic() >= deadline:
-                raise
-            self._append([waiting for waiting in batch if not waiting.is_answered], link, deadline)
 
     def _append(self, batch: list[_Waiting], link: Link, deadline: float) -> None:
         try:
@@ -258,7 +249,8 @@ class Recorder:
 
     def _refuse(self, event: NewEvent, reason: str) -> None:
         """Leave the event on stderr, as one JSON line: the last resort, and no promise."""
-        self.counters.refused += 1
+        with self._refusing:
+            self.counters.refused += 1
         with contextlib.suppress(OSError, ValueError):  # there is no further resort
             line = msgspec.json.encode({"audit": "event not stored", "reason": reason, "event": event})
             file = sys.stderr.fileno()
