@@ -1,6 +1,7 @@
 """Whether this process can do its work, as ``GET /readyz`` tells it."""
 
 import sqlite3
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -26,17 +27,18 @@ def readiness() -> tuple[bool, dict[str, Any]]:
     spool: dict[str, Any] | str = "off"
     if recorder.spool_path:
         try:
-            spool = Spool(recorder.spool_path).state()._asdict()
+            with closing(Spool(recorder.spool_path)) as file:
+                spool = file.state()._asdict()
         except (OSError, sqlite3.Error) as error:
             spool = f"cannot be used: {error}"
-    takes_events = recorder.is_up() or isinstance(spool, dict)
-    is_ready = database == "ok" and takes_events
+    trail_is_up = recorder.is_up()
+    is_ready = database == "ok" and (trail_is_up or isinstance(spool, dict))
     return is_ready, {
         "status": "ready" if is_ready else "not ready",
         "database": database,
         "revision": revision,
         "newest_revision": newest,
-        "trail": "ok" if recorder.is_up() else "away",
+        "trail": "ok" if trail_is_up else "away",
         "spool": spool,
         "recorder": {"queued": recorder.queue_length(), **asdict(recorder.counters)},
     }

@@ -5,6 +5,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import pytest
@@ -44,9 +45,14 @@ def postgres_url() -> Iterator[str]:
         with private_postgres() as server:
             yield server.url()
     except NoPostgresError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"CI=true and no PostgreSQL: {error}")
-        pytest.skip(str(error))
+        without_postgres(error)
+
+
+def without_postgres(error: NoPostgresError) -> NoReturn:
+    """Fail with CI=true, else skip, and say why."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI=true and no PostgreSQL: {error}")
+    pytest.skip(str(error))
 
 
 def migrated(url: str) -> str:

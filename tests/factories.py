@@ -50,7 +50,6 @@ class LoginFactory(EventFactory):
     class Params:
         failed = factory.Trait(outcome=Outcome.FAILURE, reason=Reason.BAD_PASSWORD)
         logout = factory.Trait(action=Action.LOGOUT)
-        from_ipv6 = factory.Trait(remote_addr=factory.Faker("ipv6"))
 
 
 def _raised() -> Exception:

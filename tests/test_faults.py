@@ -26,7 +26,7 @@ from audit_service.trail.link import Link
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.spool import Spool
 from tests import faults
-from tests.conftest import close, migrated
+from tests.conftest import close, migrated, without_postgres
 from tests.factories import LoginFactory
 from tests.fault_tools import assert_nothing_lost, read_trail, wait_for_empty_spool
 from tests.postgres import NoPostgresError, Postgres, private_postgres
@@ -40,9 +40,7 @@ def server() -> Iterator[Postgres]:
         with private_postgres() as server:
             yield server
     except NoPostgresError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"CI=true and no PostgreSQL: {error}")
-        pytest.skip(str(error))
+        without_postgres(error)
 
 
 @pytest.fixture

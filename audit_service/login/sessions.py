@@ -70,8 +70,8 @@ class _SessionsOnly(LoginManager):  # type: ignore[misc]
 
 def init_sessions(app: Flask) -> None:
     """Set up Flask-Login for *app*."""
-    # Pages are rendered with what they are given: no template asks the database who is logged in.
     app.session_interface = Sessions()
+    # Pages are rendered with what they are given: no template asks the database who is logged in.
     manager = _SessionsOnly(app, add_context_processor=False)
     manager.session_protection = None  # it marks sessions as stale for a use that we do not have, and costs a hash
     manager._session_identifier_generator = lambda: None  # noqa: SLF001
