@@ -7,9 +7,9 @@ from flask import Flask, Response
 
 from audit_service import login, receivers
 from audit_service.answers import json_answer, register_errors
+from audit_service.environment import load_settings
 from audit_service.extension import LoginAudit
 from audit_service.readiness import readiness
-from audit_service.settings import load_settings
 
 MAX_BODY = 64 * 1024  # bytes; a login is small
 

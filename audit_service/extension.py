@@ -9,8 +9,9 @@ from audit_service.answers import problem
 from audit_service.bounded import bound_waits
 from audit_service.context import EXTENSION, AuditContext, Viewer, current_context
 from audit_service.database import check_database, db, engine_options, prepare_engine
+from audit_service.environment import load_settings
 from audit_service.errors import AuditUnavailable, NotConfiguredError, SettingsError
-from audit_service.settings import APP_LIMIT, Settings, load_settings
+from audit_service.settings import APP_LIMIT, Settings
 from audit_service.text import clean
 from audit_service.trail.recorder import Recorder
 

@@ -5,8 +5,8 @@ from sqlalchemy import Engine, text
 
 import audit_service.models  # noqa: F401 - registers the tables
 from audit_service.database import Base, make_engine
+from audit_service.environment import load_settings
 from audit_service.schema import VERSION_TABLE
-from audit_service.settings import load_settings
 
 ADVISORY_LOCK = 4_851_237_461  # any number, the same for all of our migrations
 

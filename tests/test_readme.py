@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from audit_service.cli import main
+from audit_service.environment import NAMES
 from audit_service.history.filters import ErrorFilters, LoginFilters
 from audit_service.models import ErrorEvent, LoginEvent
-from audit_service.settings import NAMES, Settings, setting_help, setting_type
+from audit_service.settings import Settings, setting_help, setting_type
 from audit_service.vocabulary import Reason
 from tests.postgres import free_port
 from tests.server import environment, wait_until_up

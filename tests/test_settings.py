@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from audit_service.environment import load_settings
 from audit_service.errors import SettingsError
-from audit_service.settings import Settings, load_settings
+from audit_service.settings import Settings
 
 
 def test_defaults() -> None:

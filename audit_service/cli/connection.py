@@ -8,9 +8,10 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from audit_service.database import make_engine
+from audit_service.environment import load_settings
 from audit_service.errors import NotConfiguredError
 from audit_service.schema import require_newest
-from audit_service.settings import Settings, load_settings
+from audit_service.settings import Settings
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from granian.server import Server
 from audit_service import schema
 from audit_service.accounts import add_account, list_accounts
 from audit_service.cli.connection import open_engine, open_session
+from audit_service.environment import load_settings
 from audit_service.errors import AccountError, SettingsError
-from audit_service.settings import load_settings
 from audit_service.tokens import add_token
 from audit_service.vocabulary import Role, Scope
 
