@@ -8,7 +8,7 @@ import msgspec
 from msgspec import field
 from uuid_utils.compat import uuid7
 
-from audit_service.vocabulary import Action, Outcome, Reason
+from audit_service.vocabulary import Action, AdminAction, Outcome, Reason
 
 
 def _now() -> datetime:
@@ -21,7 +21,6 @@ class NewEvent(msgspec.Struct, kw_only=True, frozen=True):
     id: UUID = field(default_factory=uuid7)
     timestamp: datetime = field(default_factory=_now)
     app: str
-    username: str | None
     remote_addr: str | None = None
     request_id: str | None = None
 
@@ -30,6 +29,7 @@ class NewLogin(NewEvent, kw_only=True, frozen=True):
     """A login, failed login or logout."""
 
     username: str
+    network: str | None = None
     action: Action = Action.LOGIN
     outcome: Outcome = Outcome.SUCCESS
     reason: Reason | None = None
@@ -49,3 +49,33 @@ class NewError(NewEvent, kw_only=True, frozen=True):
     http_method: str | None = None
     path: str | None = None
     endpoint: str | None = None
+
+
+class NewAdmin(NewEvent, kw_only=True, frozen=True):
+    """A change of accounts or tokens, a look at the history, the start or stop of recording."""
+
+    actor: str
+    action: AdminAction
+    target: str | None = None
+    details: dict[str, Any] | None = None
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who does what an admin event tells: an account by its name, ``token:NAME``, or ``cli:USER`` of the system."""
+
+    name: str
+    app: str
+    remote_addr: str | None = None
+    request_id: str | None = None
+
+    def did(self, action: AdminAction, target: str | None = None, details: dict[str, Any] | None = None) -> NewAdmin:
+        """Return the event that says so."""
+        return NewAdmin(
+            app=self.app,
+            remote_addr=self.remote_addr,
+            request_id=self.request_id,
+            actor=self.name,
+            action=action,
+            target=target,
+            details=details,
+        )

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, String, Text, UniqueConstraint, Uuid
+from sqlalchemy import BigInteger, CheckConstraint, Index, String, Text, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from audit_service.database import Base, IpAddress, Json, UtcDateTime
@@ -22,6 +22,9 @@ class EventColumns:
     request_id: Mapped[str | None] = mapped_column(String(128), sort_order=-3)
 
 
+_IS_FAILURE = text("outcome = 'failure'")
+
+
 class LoginEvent(EventColumns, Base):
     """A login, failed login or logout."""
 
@@ -30,8 +33,10 @@ class LoginEvent(EventColumns, Base):
         UniqueConstraint("seq"),
         Index(None, "timestamp", "seq"),
         Index(None, "username", "timestamp", "seq"),
+        Index(None, "network", "timestamp", postgresql_where=_IS_FAILURE, sqlite_where=_IS_FAILURE),
     )
 
+    network: Mapped[str | None] = mapped_column(String(43))
     action: Mapped[str] = mapped_column(String(16))
     outcome: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(String(32))
@@ -57,6 +62,18 @@ class ErrorEvent(EventColumns, Base):
     username: Mapped[str | None] = mapped_column(String(255))
 
 
+class AdminEvent(EventColumns, Base):
+    """A change of accounts or tokens, a look at the history, the start or stop of recording."""
+
+    __tablename__ = "admin_events"
+    __table_args__ = (UniqueConstraint("seq"), Index(None, "timestamp", "seq"))
+
+    actor: Mapped[str] = mapped_column(String(255))
+    action: Mapped[str] = mapped_column(String(32))
+    target: Mapped[str | None] = mapped_column(String(255))
+    details: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+
 class TrailHead(Base):
     """One row that holds the size of the trail. Its lock orders the writers, so ``seq`` is gap-free."""
 
@@ -77,7 +94,31 @@ class Account(Base):
     username: Mapped[str] = mapped_column(String(255))
     password_hash: Mapped[str] = mapped_column(String(255))
     role: Mapped[str] = mapped_column(String(16))
+    session_key: Mapped[str] = mapped_column(String(32))  # its sessions carry it: a new one ends them all
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class EndedSession(Base):
+    """A session that somebody ended before its time: whoever kept a copy of its cookie is nobody."""
+
+    __tablename__ = "audit_ended_sessions"
+
+    session_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    until: Mapped[datetime] = mapped_column(UtcDateTime)  # then it would have ended by itself
+
+
+class RefusedAttempts(Base):
+    """Refused attempts to log in that are counted, not recorded one by one: see ``throttle``."""
+
+    __tablename__ = "audit_refused_attempts"
+
+    network: Mapped[str] = mapped_column(String(43), primary_key=True)  # "" for none
+    username: Mapped[str] = mapped_column(String(255), primary_key=True)
+    app: Mapped[str] = mapped_column(String(64), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    first_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Token(Base):
@@ -92,3 +133,5 @@ class Token(Base):
     scope: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -20,11 +20,19 @@ _REQUEST_ID_KEY = "audit_service.request_id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 
 
+_PORT = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?|([^:]*):[0-9]{1,5}")
+
+
 @lru_cache(maxsize=1024)
 def parse_address(text: str | None) -> str | None:
-    """Return the canonical text of an IP address (RFC 5952), IPv4-mapped IPv6 as IPv4, null for anything else."""
+    """Return the canonical text of an IP address (RFC 5952), IPv4-mapped IPv6 as IPv4, null for anything else.
+
+    Proxies put a port behind it (``192.0.2.1:80``, ``[2001:db8::1]:80``), or brackets around it: they are left out.
+    """
+    match = _PORT.fullmatch(text or "")
+    bare = (match[1] or match[2]) if match else text
     try:
-        address = ipaddress.ip_address(text or "")
+        address = ipaddress.ip_address(bare or "")
     except ValueError:
         return None
     if isinstance(address, ipaddress.IPv6Address):
@@ -33,6 +41,15 @@ def parse_address(text: str | None) -> str | None:
         if address.scope_id:  # a zone id means something on this machine only (RFC 4007)
             return str(ipaddress.IPv6Address(int(address)))
     return str(address)
+
+
+@lru_cache(maxsize=1024)
+def network_of(address: str | None) -> str | None:
+    """Return the network of one customer that an address is in, as far as can be told: its /24, of IPv6 its /64."""
+    if address is None:
+        return None
+    prefix = 64 if ":" in address else 24
+    return str(ipaddress.ip_network((address, prefix), strict=False))
 
 
 class Sender(msgspec.Struct, frozen=True):

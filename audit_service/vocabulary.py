@@ -32,6 +32,24 @@ class Reason(StrEnum):
     OTHER = "other"
 
 
+class AdminAction(StrEnum):
+    """What was done to accounts, tokens and the recording itself, and who looked at the history."""
+
+    ACCOUNT_ADDED = "account_added"
+    ACCOUNT_DISABLED = "account_disabled"
+    ACCOUNT_ENABLED = "account_enabled"
+    ACCOUNT_REMOVED = "account_removed"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a word, not a password
+    ROLE_CHANGED = "role_changed"
+    TOKEN_ADDED = "token_added"  # noqa: S105
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105
+    HISTORY_READ = "history_read"
+    HISTORY_EXPORTED = "history_exported"
+    ACCESS_REFUSED = "access_refused"
+    RECORDING_STARTED = "recording_started"
+    RECORDING_STOPPED = "recording_stopped"
+
+
 class Role(StrEnum):
     """What an account may do: see its own logins, see all, or also manage."""
 
@@ -41,6 +59,7 @@ class Role(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a token may do: read the history."""
+    """What a token may do: read the history, or report logins that another app has checked."""
 
     READ = "read"
+    REPORT = "report"

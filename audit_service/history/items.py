@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from audit_service.events import NewError, NewLogin
+from audit_service.events import NewAdmin, NewError, NewLogin
 
 
 class LoginItem(NewLogin, kw_only=True, frozen=True):
@@ -14,6 +14,13 @@ class LoginItem(NewLogin, kw_only=True, frozen=True):
 
 class ErrorItem(NewError, kw_only=True, frozen=True):
     """One row of ``error_events``."""
+
+    seq: int
+    recorded_at: datetime
+
+
+class AdminItem(NewAdmin, kw_only=True, frozen=True):
+    """One row of ``admin_events``."""
 
     seq: int
     recorded_at: datetime

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -10,12 +11,13 @@ from sqlalchemy import Connection, Table, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
-from audit_service.events import NewError, NewEvent, NewLogin
-from audit_service.models import ErrorEvent, LoginEvent
+from audit_service.events import NewAdmin, NewError, NewEvent, NewLogin
+from audit_service.models import AdminEvent, ErrorEvent, LoginEvent
 
 TABLES: dict[type[NewEvent], Table] = {
     NewLogin: LoginEvent.metadata.tables[LoginEvent.__tablename__],
     NewError: ErrorEvent.metadata.tables[ErrorEvent.__tablename__],
+    NewAdmin: AdminEvent.metadata.tables[AdminEvent.__tablename__],
 }
 
 
@@ -23,19 +25,18 @@ def append(connection: Connection, events: Iterable[NewEvent]) -> None:
     """Store *events* in one transaction; return when it is committed.
 
     The lock of ``trail_head`` is held until the commit, so ``seq`` is gap-free and its order is the order of commits.
-    Within a batch logins come before errors. An event whose id is stored already is passed over. Raises what SQLAlchemy
-    raises; then nothing of the batch is stored, unless the answer to the commit was lost.
+    Within a batch logins come before errors, and these before admin events. An event whose id is stored already is
+    passed over. Raises what SQLAlchemy raises; then nothing of the batch is stored, unless the answer to the commit was
+    lost.
     """
-    store = _store_on_postgresql if connection.dialect.name == "postgresql" else _store_on_sqlite
     remaining = {event.id: event for event in events}
     while remaining:
-        by_kind = {kind: [event for event in remaining.values() if type(event) is kind] for kind in TABLES}
         try:
             with connection.begin():
-                store(connection, by_kind)
+                store(connection, remaining.values())
         except IntegrityError:
             # An id that is there already is rare: so it is asked for only now. Stored ids never vanish.
-            stored = _stored_ids(connection, by_kind)
+            stored = _stored_ids(connection, remaining.values())
             if not stored:
                 raise
             for event_id in stored:
@@ -44,23 +45,38 @@ def append(connection: Connection, events: Iterable[NewEvent]) -> None:
             return
 
 
-def _stored_ids(connection: Connection, by_kind: dict[type[NewEvent], list[NewEvent]]) -> list[UUID]:
+def store(connection: Connection, events: Iterable[NewEvent]) -> None:
+    """Store *events* in the transaction of the caller, who commits: what they tell of is in it, too.
+
+    Raises ``IntegrityError`` for an id that is stored already, and whatever else SQLAlchemy raises.
+    """
+    events = list(events)
+    by_kind = {kind: found for kind in TABLES if (found := [event for event in events if type(event) is kind])}
+    if connection.dialect.name == "postgresql":
+        _store_on_postgresql(connection, by_kind)
+    else:
+        _store_on_sqlite(connection, by_kind)
+
+
+def _stored_ids(connection: Connection, events: Iterable[NewEvent]) -> list[UUID]:
     found: list[UUID] = []
     with connection.begin():
-        for kind, events in by_kind.items():
-            ids = TABLES[kind].c.id
-            found += connection.execute(select(ids).where(ids.in_([event.id for event in events]))).scalars()
+        for kind, table in TABLES.items():
+            wanted = [event.id for event in events if type(event) is kind]
+            found += connection.execute(select(table.c.id).where(table.c.id.in_(wanted))).scalars()
     return found
 
 
-def _postgresql_statement() -> str:
+@cache
+def _postgresql_statement(kinds: tuple[type[NewEvent], ...]) -> str:
     """One statement that locks the head, moves it on and inserts: one round trip, and a transaction by itself.
 
     A batch arrives as one JSON array for each kind. What PostgreSQL is told of the columns comes from the models.
     """
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     inserts = []
-    for kind, table in TABLES.items():
+    for kind in kinds:
+        table = TABLES[kind]
         given = [table.c[name] for name in kind.__struct_fields__]
         names = ", ".join(column.name for column in given)
         types = ", ".join(f"{column.name} {column.type.compile(dialect)}" for column in given)
@@ -78,9 +94,6 @@ def _postgresql_statement() -> str:
         SELECT base FROM head"""  # noqa: S608
 
 
-_POSTGRESQL_STATEMENT = _postgresql_statement()
-
-
 def _store_on_postgresql(connection: Connection, by_kind: dict[type[NewEvent], list[NewEvent]]) -> None:
     parameters: dict[str, Any] = {}
     count = 0
@@ -90,7 +103,8 @@ def _store_on_postgresql(connection: Connection, by_kind: dict[type[NewEvent], l
         parameters[f"{name}_before"] = count
         count += len(events)
     # One row comes back, or there is no head, and then nothing was stored: that is an error.
-    connection.exec_driver_sql(_POSTGRESQL_STATEMENT, {"count": count, **parameters}).scalar_one()
+    statement = _postgresql_statement(tuple(by_kind))
+    connection.exec_driver_sql(statement, {"count": count, **parameters}).scalar_one()
 
 
 def _sqlite_insert(kind: type[NewEvent]) -> str:
@@ -110,10 +124,9 @@ def _store_on_sqlite(connection: Connection, by_kind: dict[type[NewEvent], list[
     )
     recorded_at = _sqlite_time(datetime.now(UTC))  # the database's clock is this machine's
     for kind, events in by_kind.items():
-        if events:
-            rows = [(seq + n, recorded_at, *_sqlite_values(event)) for n, event in enumerate(events, 1)]
-            connection.exec_driver_sql(_SQLITE_INSERTS[kind], rows)
-            seq += len(events)
+        rows = [(seq + n, recorded_at, *_sqlite_values(event)) for n, event in enumerate(events, 1)]
+        connection.exec_driver_sql(_SQLITE_INSERTS[kind], rows)
+        seq += len(events)
 
 
 def _sqlite_values(event: NewEvent) -> Sequence[Any]:

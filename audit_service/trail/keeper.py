@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
@@ -14,17 +15,30 @@ from audit_service.trail.spool import Spool
 logger = logging.getLogger("audit_service")
 
 PROBE_INTERVAL = 1.0  # seconds between two looks
+CHORE_INTERVAL = 5.0  # seconds between two chores
 
 
 class Keeper:
     """Knows whether the database can be written to. The writer asks it, and tells it when it loses the database."""
 
-    def __init__(self, link: Link, spool: Spool | None, timeout: float, counters: Counters) -> None:
-        """Use a *link* and a *spool* of its own; *timeout*, in seconds, bounds each look and each batch."""
+    def __init__(
+        self,
+        link: Link,
+        spool: Spool | None,
+        timeout: float,
+        counters: Counters,
+        chore: Callable[[], object] | None = None,
+    ) -> None:
+        """Use a *link* and a *spool* of its own; *timeout*, in seconds, bounds each look and each batch.
+
+        The *chore* is done every few seconds while the database is there.
+        """
         self._link = link
         self._spool = spool
         self._timeout = timeout
         self._counters = counters
+        self._chore = chore
+        self._next_chore = 0.0
         self._is_up = threading.Event()
         self._was_lost = False
         self._last_message = ""
@@ -49,7 +63,8 @@ class Keeper:
                     self._look()
             except Exception as error:  # noqa: BLE001 - it is away, or the spool is: the next look is in a second
                 self._was_lost = True
-                self._log_once(error)
+                self._log_once("the audit trail cannot be written, or its spool not read", error)
+            self._do_chore()
             self._link.close()
             self._stopping.wait(PROBE_INTERVAL)
         if self._spool:
@@ -61,11 +76,20 @@ class Keeper:
         self._stopping.set()
         self._ended.wait(self._timeout + 1)
 
-    def _log_once(self, error: Exception) -> None:
-        message = f"{type(error).__name__}: {first_line(error)}"
+    def _log_once(self, what: str, error: Exception) -> None:
+        message = f"{what}: {type(error).__name__}: {first_line(error)}"
         if message != self._last_message:
-            logger.warning("the audit trail cannot be written, or its spool not read: %s", message)
+            logger.warning(message)
         self._last_message = message
+
+    def _do_chore(self) -> None:
+        if self._chore is None or not self._is_up.is_set() or time.monotonic() < self._next_chore:
+            return
+        self._next_chore = time.monotonic() + CHORE_INTERVAL
+        try:
+            self._chore()
+        except Exception as error:  # noqa: BLE001 - the next one is in a few seconds
+            self._log_once("a chore failed", error)
 
     def _look(self) -> None:
         self._link.probe(time.monotonic() + self._timeout)

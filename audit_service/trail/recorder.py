@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 from _thread import LockType, allocate_lock
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -88,6 +88,7 @@ class Recorder:
         self.spool_path = spool_path
         self.timeout = timeout
         self.queue_limit = queue_limit
+        self.chore: Callable[[], object] | None = None  # what else is to be done every few seconds, from the start on
         self._start_lock = threading.Lock()
         _recorders.add(self)
         self._process: int | None = None
@@ -99,19 +100,33 @@ class Recorder:
         Raises ``AuditUnavailable`` if it is not, or not in time. It may then still turn up in the trail: an answer of
         the database that came too late does not undo what was stored.
         """
+        self.record_all((event,))
+        return event.id
+
+    def record_all(self, events: Sequence[NewEvent]) -> None:
+        """Store *events*, in their order; return once all are durable.
+
+        Raises ``AuditUnavailable`` if not all are, or not in time; some may be. Who gives them the same ids again may
+        try again: what is stored already is not stored twice.
+        """
         self.start()
         queue = self._queue
-        if queue.qsize() >= self.queue_limit:
-            self._refuse(event, "AUDIT_QUEUE_LIMIT events are waiting already")
+        if queue.qsize() + len(events) > self.queue_limit:
+            for event in events:
+                self._refuse(event, "AUDIT_QUEUE_LIMIT events are waiting already")
             raise AuditUnavailable("too many events are waiting to be stored (AUDIT_QUEUE_LIMIT)")
-        waiting = _Waiting(event, time.monotonic() + self.timeout)
-        queue.put(waiting)
-        if not waiting.answered.acquire(timeout=self.timeout * (1 + SPOOL_SHARE)):
-            self._refuse(event, "no answer in time")
-            raise AuditUnavailable("the event could not be stored within AUDIT_WRITE_TIMEOUT")
-        if waiting.error is not None:
-            raise AuditUnavailable("the event could not be stored") from waiting.error
-        return event.id
+        deadline = time.monotonic() + self.timeout
+        waiting = [_Waiting(event, deadline) for event in events]
+        for each in waiting:
+            queue.put(each)
+        last = deadline + self.timeout * SPOOL_SHARE
+        for each in waiting:
+            if not each.answered.acquire(timeout=max(0.0, last - time.monotonic())):
+                self._refuse(each.event, "no answer in time")
+                each.error = TimeoutError("AUDIT_WRITE_TIMEOUT is over")
+        for each in waiting:
+            if each.error is not None:
+                raise AuditUnavailable(f"the event could not be stored: {first_line(each.error)}") from each.error
 
     def start(self) -> None:
         """Start the threads of this process, if they do not run. What a fork left behind is not used."""
@@ -152,7 +167,7 @@ class Recorder:
         self._refusing = threading.Lock()  # callers refuse, too
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._writer_ended = threading.Event()
-        self._keeper = Keeper(self._link(), self._spool(), self.timeout, self.counters)
+        self._keeper = Keeper(self._link(), self._spool(), self.timeout, self.counters, self.chore)
 
     def _link(self) -> Link:
         return Link(self.url, self.timeout, self.connect_args)

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from audit_service.events import NewError, NewEvent, NewLogin
+from audit_service.events import NewAdmin, NewError, NewEvent, NewLogin
 
 BATCH = 500  # events that are replayed at once
 
-_KINDS: dict[str, type[NewEvent]] = {"login": NewLogin, "error": NewError}
+_KINDS: dict[str, type[NewEvent]] = {"login": NewLogin, "error": NewError, "admin": NewAdmin}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _TABLES = """
 CREATE TABLE IF NOT EXISTS events (
