@@ -1,29 +1,42 @@
-"""Accounts of the service itself: who can log in, with which role."""
+"""Accounts of the service itself: who can log in, with which role. A change and its admin event are one transaction."""
 
+import secrets
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from audit_service.errors import AccountError
+from audit_service.events import Actor
 from audit_service.models import Account
-from audit_service.passwords import check_password, hash_password, verify_password
+from audit_service.passwords import check_password, hash_password
 from audit_service.request_info import USERNAME_LIMIT
 from audit_service.text import fit
-from audit_service.vocabulary import Reason, Role
+from audit_service.trail.append import store
+from audit_service.usernames import is_reserved
+from audit_service.vocabulary import AdminAction, Role
+
+Writer = Session | scoped_session[Session]
 
 
-def add_account(session: Session, username: str, role: Role, password: str) -> Account:
+def add_account(session: Writer, username: str, role: Role, password: str, *, by: Actor) -> Account:
     """Make an account; the caller commits. Raises ``AccountError`` for a name that is taken, or an unfit one."""
     name = fit(username, USERNAME_LIMIT)
     if not name or name != name.strip(" "):
         raise AccountError(
             f"a username must be 1 to {USERNAME_LIMIT} characters, without control characters or spaces at its ends"
         )
-    check_password(password)
+    if is_reserved(name):
+        raise AccountError(f"the username {name!r} stands for names that are not kept: choose another one")
+    check_password(password, name)
     account = Account(
-        username=name, password_hash=hash_password(password), role=role.value, created_at=datetime.now(UTC)
+        username=name,
+        password_hash=hash_password(password),
+        role=role.value,
+        session_key=_session_key(),
+        created_at=datetime.now(UTC),
     )
     session.add(account)
     try:
@@ -31,6 +44,7 @@ def add_account(session: Session, username: str, role: Role, password: str) -> A
     except IntegrityError:
         session.rollback()
         raise AccountError(f"there is an account {username!r} already") from None
+    _record(session, by, AdminAction.ACCOUNT_ADDED, account, {"role": role.value})
     return account
 
 
@@ -39,21 +53,62 @@ def list_accounts(session: Session) -> list[Account]:
     return list(session.scalars(select(Account).order_by(Account.username)))
 
 
-def find_account(session: Session | scoped_session[Session], account_id: int) -> Account | None:
-    """Return the account of that id."""
-    return session.get(Account, account_id)
-
-
-def authenticate(session: Session | scoped_session[Session], username: str, password: str) -> Account | Reason:
-    """Return the account that these belong to, or why there is none; both cost the same."""
-    account = None
+def find_account(session: Writer, username: str) -> Account | None:
+    """Return the account of that name, in any Unicode form."""
     name = fit(username, USERNAME_LIMIT)
-    if name is not None:  # else it is nobody's name, and the database would not take it
-        account = session.scalars(select(Account).where(Account.username == name)).one_or_none()
-        if account:
-            session.expunge(account)
-        session.rollback()  # no connection is held while the password is hashed, nor while the event is stored
-    is_right = verify_password(account.password_hash if account else None, password)
+    if name is None:  # it is nobody's name, and the database would not take it
+        return None
+    return session.scalars(select(Account).where(Account.username == name)).one_or_none()
+
+
+def get_account(session: Writer, username: str) -> Account:
+    """Return the account of that name; raise ``AccountError`` if there is none."""
+    account = find_account(session, username)
     if account is None:
-        return Reason.UNKNOWN_USER
-    return account if is_right else Reason.BAD_PASSWORD
+        raise AccountError(f"there is no account {username!r}: 'audit-service accounts list' shows all")
+    return account
+
+
+def set_password(session: Writer, account: Account, password: str, *, by: Actor) -> None:
+    """Change the password and end all sessions of the account; the caller commits. Raises ``AccountError``."""
+    check_password(password, account.username)
+    account.password_hash = hash_password(password)
+    account.session_key = _session_key()
+    _record(session, by, AdminAction.PASSWORD_CHANGED, account)
+
+
+def set_role(session: Writer, account: Account, role: Role, *, by: Actor) -> None:
+    """Give the account another role and end all its sessions; the caller commits."""
+    before, account.role = account.role, role.value
+    account.session_key = _session_key()
+    _record(session, by, AdminAction.ROLE_CHANGED, account, {"from": before, "to": role.value})
+
+
+def disable(session: Writer, account: Account, *, by: Actor) -> None:
+    """Let nobody in as this account, and end all its sessions; the caller commits."""
+    account.disabled_at = account.disabled_at or datetime.now(UTC)
+    account.session_key = _session_key()
+    _record(session, by, AdminAction.ACCOUNT_DISABLED, account)
+
+
+def enable(session: Writer, account: Account, *, by: Actor) -> None:
+    """Undo ``disable``; the sessions stay ended. The caller commits."""
+    account.disabled_at = None
+    _record(session, by, AdminAction.ACCOUNT_ENABLED, account)
+
+
+def remove(session: Writer, account: Account, *, by: Actor) -> None:
+    """Remove the account and end all its sessions; its events stay in the trail. The caller commits."""
+    _record(session, by, AdminAction.ACCOUNT_REMOVED, account, {"role": account.role})
+    session.delete(account)
+
+
+def _session_key() -> str:
+    return secrets.token_hex(16)
+
+
+def _record(
+    session: Writer, by: Actor, action: AdminAction, account: Account, details: dict[str, Any] | None = None
+) -> None:
+    session.flush()  # first what may fail: the trail is locked from here to the commit
+    store(session.connection(), [by.did(action, account.username, details)])

@@ -3,6 +3,7 @@
 AuditError
 ├── SettingsError       a setting is unknown or has a bad value; the message names it and the remedy
 ├── ParameterError      a caller of the API sent something wrong; ``parameter`` names it
+│   └── ItemError       one item of a list that was sent is wrong; ``parameter`` points at it
 ├── NotConfiguredError  the Flask app in use has no LoginAudit, or the database is not migrated
 ├── AccountError        an account or token command cannot be carried out
 └── AuditUnavailable    an event could not be made durable: no success may be answered
@@ -20,11 +21,19 @@ class SettingsError(AuditError):
 class ParameterError(AuditError):
     """A request carries a parameter, field or header that cannot be used."""
 
+    status = 400
+
     def __init__(self, parameter: str, detail: str) -> None:
         """Name the *parameter*; *detail* is a sentence that says what is expected."""
         super().__init__(detail)
         self.parameter = parameter
         self.detail = detail
+
+
+class ItemError(ParameterError):
+    """An item of a list cannot be used; ``parameter`` is a JSON Pointer (RFC 6901) such as ``/3/outcome``."""
+
+    status = 422
 
 
 class NotConfiguredError(AuditError):

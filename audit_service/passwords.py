@@ -11,12 +11,22 @@ MAX_LENGTH = 256
 _hasher = PasswordHasher(memory_cost=19 * 1024, time_cost=2, parallelism=1)  # KiB, passes, lanes
 
 
-def check_password(password: str) -> None:
-    """Raise ``AccountError`` unless *password* may be used: 12 to 256 characters, no rule on which."""
+def check_password(password: str, username: str) -> None:
+    """Raise ``AccountError`` unless *password* may be used for the account *username*.
+
+    12 to 256 characters, no rule on which; but not the account's own name, and none of the most common passwords.
+    """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise AccountError(
             f"a password must have {MIN_LENGTH} to {MAX_LENGTH} characters, this one has {len(password)}"
         )
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415 - 14 MB that a worker seldom needs
+
+    folded = password.casefold()
+    if folded == username.casefold():
+        raise AccountError("a password must not be the account's own name")
+    if folded in FREQUENCY_LISTS["passwords"]:
+        raise AccountError("this password is one of the most common ones, which are tried first: choose another one")
 
 
 def hash_password(password: str) -> str:
@@ -32,6 +42,11 @@ def verify_password(password_hash: str | None, password: str) -> bool:
     except (VerifyMismatchError, InvalidHashError):
         return False
     return password_hash is not None
+
+
+def needs_rehash(password_hash: str) -> bool:
+    """Tell whether the hash was made with other parameters than those in use now."""
+    return _hasher.check_needs_rehash(password_hash)
 
 
 def _bytes(password: str) -> bytes:

@@ -1,33 +1,42 @@
-"""Tokens: what machines present to read the history. The token is shown once, its hash is kept."""
+"""Tokens: what machines present. The token is shown once, its hash is kept."""
 
 import hashlib
+import hmac
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session
 
 from audit_service.errors import AccountError
+from audit_service.events import Actor
 from audit_service.models import Token
 from audit_service.text import fit
-from audit_service.vocabulary import Scope
+from audit_service.trail.append import store
+from audit_service.vocabulary import AdminAction, Scope
 
 TOKEN_PREFIX = "aud_"  # noqa: S105 - so that secret scanners find tokens
 NAME_LIMIT = 64
+USE_INTERVAL = timedelta(minutes=1)  # how exactly the last use is kept
 
 
-def add_token(session: Session, name: str, scope: Scope) -> str:
-    """Make a token of 256 random bits and return it, for the only time. Raises ``AccountError``."""
+def add_token(session: Session, name: str, scope: Scope, *, by: Actor, expires_at: datetime | None = None) -> str:
+    """Make a token of 256 random bits and return it, for the only time; the caller commits. Raises ``AccountError``."""
     if not name.strip() or fit(name, NAME_LIMIT) is None:
         raise AccountError(f"a token's name must be 1 to {NAME_LIMIT} characters, without control characters")
+    now = datetime.now(UTC)
+    if expires_at is not None and expires_at <= now:
+        raise AccountError("a token must expire in the future")
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    session.add(Token(name=name, token_hash=_hash(token), scope=scope.value, created_at=datetime.now(UTC)))
+    session.add(Token(name=name, token_hash=_hash(token), scope=scope.value, created_at=now, expires_at=expires_at))
     try:
         session.flush()
     except IntegrityError:
         session.rollback()
         raise AccountError(f"there is, or was, a token {name!r} already: choose another name") from None
+    details = {"scope": scope.value, "expires_at": expires_at and expires_at.isoformat()}
+    store(session.connection(), [by.did(AdminAction.TOKEN_ADDED, name, details)])
     return token
 
 
@@ -36,22 +45,39 @@ def list_tokens(session: Session) -> list[Token]:
     return list(session.scalars(select(Token).order_by(Token.name)))
 
 
-def revoke_token(session: Session, name: str) -> None:
+def revoke_token(session: Session, name: str, *, by: Actor) -> None:
     """Make the token worthless for good; the caller commits. Raises ``AccountError`` if there is none of that name."""
     token = session.scalars(select(Token).where(Token.name == name)).one_or_none()
     if token is None:
         raise AccountError(f"there is no token {name!r}: 'audit-service tokens list' shows all")
-    token.revoked_at = token.revoked_at or datetime.now(UTC)
+    if token.revoked_at is None:
+        token.revoked_at = datetime.now(UTC)
+        session.flush()
+        store(session.connection(), [by.did(AdminAction.TOKEN_REVOKED, name)])
 
 
 def find_token(session: Session | scoped_session[Session], presented: str, scope: Scope) -> Token | None:
-    """Return the token that was *presented*, if it is valid for *scope*."""
-    query = select(Token).where(
-        Token.token_hash == _hash(presented), Token.scope == scope.value, Token.revoked_at.is_(None)
-    )
-    return session.scalars(query).one_or_none()
+    """Return the token that was *presented*, if it is valid for *scope* now."""
+    digest = _hash(presented)
+    token = session.scalars(select(Token).where(Token.token_hash == digest)).one_or_none()
+    # 256 random bits need no slow hash, and the look-up by a hash tells nothing of the token by its timing.
+    if token is None or not hmac.compare_digest(token.token_hash, digest):
+        return None
+    now = datetime.now(UTC)
+    if token.scope != scope or token.revoked_at or (token.expires_at and token.expires_at <= now):
+        return None
+    return token
+
+
+def is_use_due(token: Token) -> bool:
+    """Tell whether ``note_use`` has something to say."""
+    return token.last_used_at is None or token.last_used_at < datetime.now(UTC) - USE_INTERVAL
+
+
+def note_use(session: Session, token_id: int) -> None:
+    """Note that the token was used now; the caller commits."""
+    session.execute(update(Token).where(Token.id == token_id).values(last_used_at=datetime.now(UTC)))
 
 
 def _hash(token: str) -> str:
-    # A plain hash is enough for 256 random bits, and looking up the hash tells nothing by its timing.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

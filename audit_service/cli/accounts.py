@@ -4,10 +4,12 @@ import sys
 
 import click
 
-from audit_service.accounts import add_account, list_accounts
-from audit_service.cli.connection import open_session
+from audit_service import accounts as service
+from audit_service.cli.connection import actor, open_session
 from audit_service.cli.table import echo_table
 from audit_service.vocabulary import Role
+
+_ROLE = click.Choice([role.value for role in Role])
 
 
 @click.group()
@@ -18,19 +20,16 @@ def accounts() -> None:
 @accounts.command()
 @click.argument("name")
 @click.option(
-    "--role",
-    type=click.Choice([role.value for role in Role]),
-    required=True,
-    help="user: sees its own logins; auditor: sees all; admin: manages, too.",
+    "--role", type=_ROLE, required=True, help="user: sees its own logins; auditor: sees all; admin: manages, too."
 )
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input, its first line.")
 def add(name: str, role: str, *, password_stdin: bool) -> None:
     """Make an account.
 
-    Asks for its password: 12 to 256 characters.
+    Asks for its password: 12 to 256 characters, not its name, and none of the most common ones.
     """
     with open_session(writes=True) as session:
-        add_account(session, name, Role(role), _password(from_stdin=password_stdin))
+        service.add_account(session, name, Role(role), _password(from_stdin=password_stdin), by=actor())
     click.echo(f"made the account {name!r} with the role {role}")
 
 
@@ -38,8 +37,72 @@ def add(name: str, role: str, *, password_stdin: bool) -> None:
 def list_() -> None:
     """List the accounts."""
     with open_session() as session:
-        rows = [(account.username, account.role, account.created_at) for account in list_accounts(session)]
-    echo_table(("username", "role", "created"), rows)
+        rows = [
+            (account.username, account.role, account.created_at, account.disabled_at)
+            for account in service.list_accounts(session)
+        ]
+    echo_table(("username", "role", "created", "disabled"), rows)
+
+
+@accounts.command()
+@click.argument("name")
+def disable(name: str) -> None:
+    """Let nobody in as this account.
+
+    Ends its sessions at once. 'enable' undoes it.
+    """
+    with open_session(writes=True) as session:
+        service.disable(session, service.get_account(session, name), by=actor())
+    click.echo(f"disabled the account {name!r} and ended its sessions")
+
+
+@accounts.command()
+@click.argument("name")
+def enable(name: str) -> None:
+    """Undo 'disable'."""
+    with open_session(writes=True) as session:
+        service.enable(session, service.get_account(session, name), by=actor())
+    click.echo(f"enabled the account {name!r}")
+
+
+@accounts.command("set-password")
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input, its first line.")
+def set_password(name: str, *, password_stdin: bool) -> None:
+    """Give an account another password.
+
+    Ends its sessions at once.
+    """
+    with open_session(writes=True) as session:
+        account = service.get_account(session, name)
+        service.set_password(session, account, _password(from_stdin=password_stdin), by=actor())
+    click.echo(f"changed the password of {name!r} and ended its sessions")
+
+
+@accounts.command("set-role")
+@click.argument("name")
+@click.argument("role", type=_ROLE)
+def set_role(name: str, role: str) -> None:
+    """Give an account another role.
+
+    Ends its sessions at once.
+    """
+    with open_session(writes=True) as session:
+        service.set_role(session, service.get_account(session, name), Role(role), by=actor())
+    click.echo(f"the account {name!r} has the role {role} now; its sessions are ended")
+
+
+@accounts.command()
+@click.argument("name")
+@click.confirmation_option("--yes", prompt="The account is gone for good ('disable' can be undone). Remove it?")
+def remove(name: str) -> None:
+    """Remove an account.
+
+    Ends its sessions at once. Its events stay in the history.
+    """
+    with open_session(writes=True) as session:
+        service.remove(session, service.get_account(session, name), by=actor())
+    click.echo(f"removed the account {name!r} and ended its sessions")
 
 
 def _password(*, from_stdin: bool) -> str:

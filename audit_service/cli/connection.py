@@ -1,5 +1,7 @@
 """The database that the settings name, for a command."""
 
+import getpass
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +12,21 @@ from sqlalchemy.orm import Session
 from audit_service.database import make_engine
 from audit_service.environment import load_settings
 from audit_service.errors import NotConfiguredError
+from audit_service.events import Actor
+from audit_service.request_info import USERNAME_LIMIT
 from audit_service.schema import require_newest
 from audit_service.settings import Settings
+from audit_service.text import clean
+
+
+def actor(settings: Settings | None = None) -> Actor:
+    """Return who runs the command: the user of the system, as ``cli:NAME``."""
+    settings = settings or load_settings()
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = str(os.getuid())
+    return Actor(name=clean(f"cli:{user}", USERNAME_LIMIT), app=settings.app_name or "audit_service")
 
 
 @contextmanager

@@ -11,11 +11,13 @@ from granian.server import Server
 
 from audit_service import schema
 from audit_service.accounts import add_account, list_accounts
-from audit_service.cli.connection import open_engine, open_session
+from audit_service.cli.connection import actor, open_engine, open_session
 from audit_service.environment import load_settings
-from audit_service.errors import AccountError, SettingsError
+from audit_service.errors import AccountError, AuditUnavailable, SettingsError
+from audit_service.settings import Settings
 from audit_service.tokens import add_token
-from audit_service.vocabulary import Role, Scope
+from audit_service.trail.recorder import Recorder
+from audit_service.vocabulary import AdminAction, Role, Scope
 
 FIRST_ACCOUNT = "admin"
 STOP_TIMEOUT = 10  # seconds: a worker that is told to stop while it starts does not hear it, and is killed after these
@@ -46,8 +48,8 @@ def setup(ctx: click.Context) -> None:
             if list_accounts(session):
                 click.echo("there are accounts already; 'audit-service accounts add' makes another one")
                 return
-            add_account(session, FIRST_ACCOUNT, Role.ADMIN, password)
-            token = add_token(session, f"setup {datetime.now(UTC):%Y-%m-%d %H:%M:%S}", Scope.READ)
+            add_account(session, FIRST_ACCOUNT, Role.ADMIN, password, by=actor())
+            token = add_token(session, f"setup {datetime.now(UTC):%Y-%m-%d %H:%M:%S}", Scope.READ, by=actor())
     except AccountError:  # another setup, at the same time, was first
         return
     click.echo("\nThe first account and read token; they are not shown again:\n")
@@ -62,6 +64,7 @@ def serve() -> None:
     with open_engine(settings) as engine:
         schema.require_newest(engine)
     address = _free_address(settings.host, settings.port)
+    _record(settings, AdminAction.RECORDING_STARTED)
     click.echo(f"serving on http://{settings.host}:{settings.port} (Ctrl-C stops)")
     Server(
         "audit_service.app:create_app",
@@ -77,6 +80,20 @@ def serve() -> None:
         log_access=False,
         log_level=LogLevels.error,
     ).serve()
+    _record(settings, AdminAction.RECORDING_STOPPED)
+
+
+def _record(settings: Settings, action: AdminAction) -> None:
+    """Record the start or the stop of the recording itself (PCI DSS 10.2.1.6)."""
+    if settings.spool_path:
+        settings.make_data_dir()
+    recorder = Recorder(settings.url, spool_path=settings.spool_path, timeout=settings.write_timeout)
+    try:
+        recorder.record(actor(settings).did(action, settings.app_name or "audit_service"))
+    except AuditUnavailable as error:
+        raise click.ClickException(f"{action.value} could not be recorded: {error}") from None
+    finally:
+        recorder.stop()
 
 
 def _free_address(host: str, port: int) -> str:

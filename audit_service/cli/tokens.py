@@ -1,8 +1,10 @@
 """Commands for tokens."""
 
+from datetime import UTC, datetime, timedelta
+
 import click
 
-from audit_service.cli.connection import open_session
+from audit_service.cli.connection import actor, open_session
 from audit_service.cli.table import echo_table
 from audit_service.tokens import add_token, list_tokens, revoke_token
 from audit_service.vocabulary import Scope
@@ -10,24 +12,34 @@ from audit_service.vocabulary import Scope
 
 @click.group()
 def tokens() -> None:
-    """What machines present to read the history."""
+    """What machines present to read the history, or to report logins."""
 
 
 @tokens.command()
-@click.option("--scope", type=click.Choice([scope.value for scope in Scope]), required=True, help="What it may do.")
+@click.option(
+    "--scope",
+    type=click.Choice([scope.value for scope in Scope]),
+    required=True,
+    help="read: reads the whole history; report: reports logins that another app has checked.",
+)
 @click.option("--name", required=True, help="What it is for; names it in 'tokens list' and 'tokens revoke'.")
-def add(scope: str, name: str) -> None:
+@click.option("--days", type=click.IntRange(1, 3660), help="Days after which it expires. Default: never.")
+def add(scope: str, name: str, days: int | None) -> None:
     """Make a token and print it, alone and only this once."""
+    expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
     with open_session(writes=True) as session:
-        click.echo(add_token(session, name, Scope(scope)))
+        click.echo(add_token(session, name, Scope(scope), by=actor(), expires_at=expires_at))
 
 
 @tokens.command("list")
 def list_() -> None:
     """List the tokens, without their secrets."""
     with open_session() as session:
-        rows = [(token.name, token.scope, token.created_at, token.revoked_at) for token in list_tokens(session)]
-    echo_table(("name", "scope", "created", "revoked"), rows)
+        rows = [
+            (token.name, token.scope, token.created_at, token.expires_at, token.last_used_at, token.revoked_at)
+            for token in list_tokens(session)
+        ]
+    echo_table(("name", "scope", "created", "expires", "last used", "revoked"), rows)
 
 
 @tokens.command()
@@ -36,5 +48,5 @@ def list_() -> None:
 def revoke(name: str) -> None:
     """Make a token worthless, at once and for good."""
     with open_session(writes=True) as session:
-        revoke_token(session, name)
+        revoke_token(session, name, by=actor())
     click.echo(f"revoked the token {name!r}")
