@@ -1,16 +1,19 @@
 """Who is asking, and what they may see."""
 
 from flask import current_app, request
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
-from audit_service.context import Viewer, current_context, read_session
-from audit_service.tokens import find_token
-from audit_service.vocabulary import Role, Scope
+from audit_service.context import Viewer, current_context, read_session, write_session
+from audit_service.models import Token
+from audit_service.request_info import network_of, parse_address
+from audit_service.tokens import find_token, is_use_due, note_use
+from audit_service.vocabulary import AdminAction, Role, Scope
 
 SEES_ALL = (Role.AUDITOR, Role.ADMIN)
 
-_BY_TOKEN = "send 'Authorization: Bearer TOKEN' ('audit-service tokens add --scope read --name NAME' makes a token)"  # noqa: S105 - words
+_BY_TOKEN = "send 'Authorization: Bearer TOKEN' ('audit-service tokens add --scope {} --name NAME' makes a token)"  # noqa: S105 - words
 _BY_SESSION = ", or log in at /login/ and send the session cookie"
 
 
@@ -20,11 +23,28 @@ def current_viewer() -> Viewer:
     A token that is presented and not valid is refused, whatever the session says (RFC 6750, section 3.1).
     """
     if "Authorization" in request.headers:
-        return _token_viewer()
+        return Viewer(name=f"token:{require_token(Scope.READ).name}", role=Role.AUDITOR)
     viewer = current_context().session_viewer()
     if viewer is None:
-        raise Unauthorized(f"this needs authentication: {_how()}", www_authenticate=_challenge())
+        raise Unauthorized(f"this needs authentication: {_how(Scope.READ)}", www_authenticate=_challenge())
     return viewer
+
+
+def require_token(scope: Scope) -> Token:
+    """Return the token that the request presents, if it is valid for *scope*, else raise ``Unauthorized`` (401)."""
+    sent = request.authorization
+    token = None
+    if sent is not None and sent.type == "bearer" and sent.token:
+        token = find_token(read_session(), sent.token, scope)
+    if token is None:
+        _record_refusal(f"network:{network_of(parse_address(request.remote_addr))}")
+        raise Unauthorized(
+            f"the Authorization header carries no valid token: {_how(scope)}",
+            www_authenticate=_challenge("invalid_token"),
+        )
+    if is_use_due(token):
+        _note_use(token)
+    return token
 
 
 def owner_of_view(viewer: Viewer) -> str | None:
@@ -35,23 +55,29 @@ def owner_of_view(viewer: Viewer) -> str | None:
 def require_auditor(viewer: Viewer) -> None:
     """Raise ``Forbidden`` (403) unless *viewer* may see everybody's events."""
     if viewer.role not in SEES_ALL:
+        _record_refusal(viewer.name)
         raise Forbidden("this needs the role auditor or admin, or a token with scope read")
 
 
-def _token_viewer() -> Viewer:
-    sent = request.authorization
-    token = None
-    if sent is not None and sent.type == "bearer" and sent.token:
-        token = find_token(read_session(), sent.token, Scope.READ)
-    if token is None:
-        raise Unauthorized(
-            f"the Authorization header carries no valid token: {_how()}", www_authenticate=_challenge("invalid_token")
-        )
-    return Viewer(name=f"token:{token.name}", role=Role.AUDITOR)
+def _note_use(token: Token) -> None:
+    """Keep the time of the last use, to the minute. A full disk or a lock keeps nobody from reading."""
+    read_session().expunge(token)
+    try:
+        with write_session() as session:
+            note_use(session, token.id)
+    except SQLAlchemyError as error:
+        current_app.logger.warning("the last use of a token could not be noted: %s", type(error).__name__)
 
 
-def _how() -> str:
-    return _BY_TOKEN + (_BY_SESSION if "audit_login" in current_app.blueprints else "")
+def _record_refusal(actor: str) -> None:
+    """An invalid attempt at the history is an admin event, too (PCI DSS 10.2.1.4)."""
+    audit = current_context()
+    audit.accesses.record(audit.actor(actor).did(AdminAction.ACCESS_REFUSED, str(request.url_rule)))
+
+
+def _how(scope: Scope) -> str:
+    by_session = scope == Scope.READ and "audit_login" in current_app.blueprints
+    return _BY_TOKEN.format(scope.value) + (_BY_SESSION if by_session else "")
 
 
 def _challenge(error: str | None = None) -> WWWAuthenticate:

@@ -47,9 +47,9 @@ def json_answer(body: object, status: int = 200) -> Response:
     return Response(_encode(body), status, content_type="application/json", headers=_HEADERS)
 
 
-def page(html: str, status: int = 200) -> Response:
-    """Answer with a page."""
-    return Response(html, status, headers=_HEADERS)
+def page(html: str, status: int = 200, error: Exception | None = None) -> Response:
+    """Answer with a page; one about an *error* has the headers that belong to it."""
+    return Response(html, status, headers={**_HEADERS, **_headers(error)})
 
 
 def problem(error: Exception) -> Response:
@@ -66,7 +66,7 @@ def describe(error: Exception) -> tuple[int, str]:
     if isinstance(error, HTTPException):
         return error.code or 500, error.description or ""
     if isinstance(error, ParameterError):
-        return 400, error.detail
+        return error.status, error.detail
     if isinstance(error, AuditUnavailable):
         current_app.logger.error("%s: %s", error, error.__cause__)
         return 503, "this cannot be recorded at the moment, so it is not done; please try again in a minute"
@@ -78,7 +78,7 @@ def _encode(body: object) -> bytes:
     return msgspec.json.encode(body) + b"\n"  # so that a terminal's next line is its own
 
 
-def _headers(error: Exception) -> dict[str, str]:
+def _headers(error: Exception | None) -> dict[str, str]:
     """Keep what belongs to the status, such as ``Allow`` and ``WWW-Authenticate``."""
     headers = dict(error.get_headers()) if isinstance(error, HTTPException) else {}
     headers.pop("Content-Type", None)

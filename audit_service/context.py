@@ -1,12 +1,17 @@
 """What ``LoginAudit.init_app`` leaves in a Flask app, and how the rest finds it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flask import Flask, current_app
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session, scoped_session
 
+from audit_service import request_info, usernames
+from audit_service.accesses import Accesses
 from audit_service.errors import NotConfiguredError
+from audit_service.events import Actor
 from audit_service.settings import Settings
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Role
@@ -28,12 +33,23 @@ class AuditContext:
 
     settings: Settings
     recorder: Recorder
+    accesses: Accesses
+    writer: Engine
     app_name: str
     session_viewer: Callable[[], Viewer | None]
 
     def signing_key(self) -> str:
         """Return what signs cursors: the current app's secret key, else the one of the settings."""
         return str(current_app.secret_key or self.settings.signing_key())
+
+    def unknown_username(self, username: str) -> str:
+        """Return what is stored for a name that matches no account."""
+        return usernames.unknown(username, self.settings.unknown_usernames, self.signing_key)
+
+    def actor(self, name: str) -> Actor:
+        """Return who does something in the current request."""
+        sender = request_info.sender()
+        return Actor(name=name, app=self.app_name, remote_addr=sender.remote_addr, request_id=sender.request_id)
 
 
 def context_of(app: Flask) -> AuditContext:
@@ -48,6 +64,14 @@ def context_of(app: Flask) -> AuditContext:
 def current_context() -> AuditContext:
     """Return the current app's trail."""
     return context_of(current_app)
+
+
+@contextmanager
+def write_session() -> Iterator[Session]:
+    """Open a session for a change of accounts, tokens or sessions, apart from the app's own; commit it at the end."""
+    read_session().rollback()  # what it has read is old by now; and one connection is enough
+    with Session(current_context().writer) as session, session.begin():
+        yield session
 
 
 def read_session() -> "scoped_session[Session]":

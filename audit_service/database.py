@@ -11,6 +11,7 @@ from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, create
 from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from audit_service.errors import SettingsError
@@ -114,6 +115,18 @@ def make_engine(url: URL, *, writes: bool = False, connect_args: Mapping[str, An
     engine = create_engine(url, **engine_options(url, connect_args))
     prepare_engine(engine, begin="BEGIN IMMEDIATE" if writes else "BEGIN")
     return engine
+
+
+def make_writer(engine: Engine) -> Engine:
+    """Return the engine for changes in the database of *engine*: on SQLite one whose transactions begin as writers.
+
+    Else a change that begins with a look would fail if somebody else has written since.
+    """
+    if engine.dialect.name != "sqlite":
+        return engine
+    writer = create_engine(engine.url, hide_parameters=True, poolclass=NullPool)
+    prepare_engine(writer, begin="BEGIN IMMEDIATE")
+    return writer
 
 
 def prepare_engine(engine: Engine, *, begin: str = "BEGIN") -> None:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from flask import Flask
 
 from audit_service import api, receivers
+from audit_service.accesses import Accesses
 from audit_service.answers import problem
 from audit_service.bounded import bound_waits
 from audit_service.context import EXTENSION, AuditContext, Viewer, current_context
-from audit_service.database import check_database, db, engine_options, prepare_engine
+from audit_service.database import check_database, db, engine_options, make_writer, prepare_engine
 from audit_service.environment import load_settings
 from audit_service.errors import AuditUnavailable, NotConfiguredError, SettingsError
 from audit_service.settings import APP_LIMIT, Settings
@@ -39,9 +40,14 @@ class LoginAudit:
             raise NotConfiguredError(f"the Flask app {app.name!r} has an audit trail already")
         if settings is None:
             settings = load_settings(app.config)
+        recorder = _make_recorder(app, settings)
+        with app.app_context():
+            writer = make_writer(app.extensions["sqlalchemy"].engine)
         app.extensions[EXTENSION] = AuditContext(
             settings=settings,
-            recorder=_make_recorder(app, settings),
+            recorder=recorder,
+            accesses=Accesses(recorder),
+            writer=writer,
             app_name=settings.app_name or clean(app.name, APP_LIMIT),
             session_viewer=self._session_viewer,
         )

@@ -17,6 +17,7 @@ from audit_service.context import EXTENSION, AuditContext, context_of
 from audit_service.details import normal_details
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events import NewError, NewLogin
+from audit_service.request_info import USERNAME_LIMIT
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.text import clean
 from audit_service.vocabulary import Action, Outcome, Reason
@@ -104,11 +105,13 @@ def _record(  # noqa: PLR0917 - three callers, above
         raise TypeError(f"username must be a text, not {type(username).__name__}")
     audit = _context(signal_sender)
     method = arguments.get("method")
+    is_unknown = reason is Reason.UNKNOWN_USER
     sender = request_info.sender()
     event = NewLogin(
         app=audit.app_name,
-        username=clean(str(username), request_info.USERNAME_LIMIT),
+        username=audit.unknown_username(str(username)) if is_unknown else clean(str(username), USERNAME_LIMIT),
         remote_addr=sender.remote_addr,
+        network=request_info.network_of(sender.remote_addr),
         request_id=sender.request_id,
         action=action,
         outcome=outcome,

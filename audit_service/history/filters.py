@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from audit_service.vocabulary import Outcome
+from audit_service.vocabulary import AdminAction, Outcome
 
 Username = Annotated[str, Meta(max_length=255, title="a text of at most 255 characters", description="exact name")]
 OutcomeName = Annotated[Outcome, Meta(title="`success` or `failure`", description="how it ended")]
@@ -15,10 +15,19 @@ Since = Annotated[datetime, Meta(tz=True, title=_TIME, description="not before t
 Until = Annotated[datetime, Meta(tz=True, title=_TIME, description="before this time")]
 
 
+Actor = Annotated[str, Meta(max_length=255, title="a text of at most 255 characters", description="exact: who did it")]
+Target = Annotated[
+    str, Meta(max_length=255, title="a text of at most 255 characters", description="exact: to what it was done")
+]
+AdminActionName = Annotated[
+    AdminAction,
+    Meta(title="one of " + ", ".join(f"`{action}`" for action in AdminAction), description="what was done"),
+]
+
+
 class EventFilters(msgspec.Struct, frozen=True, kw_only=True):
     """Filters that every kind of event has. Times are aware and in UTC; an empty list filters nothing."""
 
-    username: list[Username] = []
     since: Since | None = None
     until: Until | None = None
 
@@ -26,8 +35,19 @@ class EventFilters(msgspec.Struct, frozen=True, kw_only=True):
 class LoginFilters(EventFilters, frozen=True, kw_only=True):
     """Filters for logins."""
 
+    username: list[Username] = []
     outcome: list[OutcomeName] = []
 
 
 class ErrorFilters(EventFilters, frozen=True, kw_only=True):
     """Filters for errors."""
+
+    username: list[Username] = []
+
+
+class AdminFilters(EventFilters, frozen=True, kw_only=True):
+    """Filters for admin events."""
+
+    actor: list[Actor] = []
+    action: list[AdminActionName] = []
+    target: list[Target] = []

@@ -7,17 +7,19 @@ import msgspec
 from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import Session, scoped_session
 
+from audit_service.events import NewEvent
 from audit_service.history.cursor import Position
 from audit_service.history.filters import EventFilters
-from audit_service.history.items import ErrorItem, LoginItem
-from audit_service.models import ErrorEvent, LoginEvent
+from audit_service.history.items import AdminItem, ErrorItem, LoginItem
+from audit_service.models import AdminEvent, ErrorEvent, LoginEvent
 
 Reader = Session | scoped_session[Any]
-Item = TypeVar("Item", LoginItem, ErrorItem)
+Item = TypeVar("Item", LoginItem, ErrorItem, AdminItem)
 
-MODELS: dict[type[LoginItem] | type[ErrorItem], type[LoginEvent] | type[ErrorEvent]] = {
+MODELS: dict[type[NewEvent], type[LoginEvent | ErrorEvent | AdminEvent]] = {
     LoginItem: LoginEvent,
     ErrorItem: ErrorEvent,
+    AdminItem: AdminEvent,
 }
 
 
@@ -32,7 +34,7 @@ def list_events(
 ) -> tuple[list[Item], Position | None]:
     """Return at most *limit* events of *kind* that follow *after*, newest first, and where to go on, if there is more.
 
-    With *owner* only events of that username are seen, whatever the filters say.
+    With *owner* only logins of that username are seen, whatever the filters say.
     """
     model = MODELS[kind]
     query = select(model.__table__).where(*_conditions(model, filters, owner))
@@ -53,7 +55,7 @@ def find_event(session: Reader, kind: type[Item], event_id: UUID, *, owner: str 
 
 
 def _conditions(
-    model: type[LoginEvent] | type[ErrorEvent], filters: EventFilters, owner: str | None
+    model: type[LoginEvent | ErrorEvent | AdminEvent], filters: EventFilters, owner: str | None
 ) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     for name, value in msgspec.structs.asdict(filters).items():
@@ -64,5 +66,5 @@ def _conditions(
         elif value:  # a list: any of these
             conditions.append(getattr(model, name).in_(value))
     if owner is not None:
-        conditions.append(model.username == owner)
+        conditions.append(LoginEvent.username == owner)
     return conditions
