@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from audit_service import login, receivers
 from audit_service.answers import json_answer, register_errors
+from audit_service.browsers import protect
 from audit_service.environment import load_settings
 from audit_service.extension import LoginAudit
 from audit_service.readiness import readiness
+from audit_service.settings import Settings
 
 MAX_BODY = 64 * 1024  # bytes; a login is small
 
@@ -17,23 +20,39 @@ MAX_BODY = 64 * 1024  # bytes; a login is small
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Make the service from ``AUDIT_*`` variables, overridden by *config*. Raises ``SettingsError`` for bad ones."""
     app = Flask("audit_service", static_folder=None)
-    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY, SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_HTTPONLY=True)
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_BODY,
+        MAX_FORM_MEMORY_SIZE=MAX_BODY,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_HTTPONLY=True,
+    )
     app.config.from_mapping(config or {})
     settings = load_settings(app.config)
     app.secret_key = settings.signing_key()
     LoginAudit(session_viewer=login.session_viewer).init_app(app, settings)
+    protect(app)
     login.init_sessions(app)
+    login.init_attempts(app)
     app.register_blueprint(login.blueprint)
     register_errors(app, login.error_answer)
     app.add_url_rule("/healthz", view_func=healthz)
     app.add_url_rule("/readyz", view_func=readyz)
     receivers.require_connected()
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+    _warn(app, settings)
+    return app
+
+
+def _warn(app: Flask, settings: Settings) -> None:
     if settings.login == "passwordless":
         app.logger.warning(
             "AUDIT_LOGIN=passwordless: anybody gets in under any name, and reads the logins of that name; "
             "for demonstrations only"
         )
-    return app
+    if settings.throttle == "off":
+        app.logger.warning("AUDIT_THROTTLE=off: passwords can be guessed as fast as this machine checks them")
 
 
 def healthz() -> Response:

@@ -19,8 +19,9 @@ def _number(low: int, high: int, meaning: str) -> Meta:
     return Meta(ge=low, le=high, title=f"a number from {low} to {high}", description=meaning)
 
 
-def _choice(one: str, other: str, meaning: str) -> Meta:
-    return Meta(title=f"`{one}` or `{other}`", description=meaning)
+def _choice(*values: str, meaning: str) -> Meta:
+    *others, last = (f"`{value}`" for value in values)
+    return Meta(title=f"{', '.join(others)} or {last}", description=meaning)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         _choice(
             "password",
             "passwordless",
-            "how users log in; `passwordless` lets anybody in under any name: for demonstrations only",
+            meaning="how users log in; `passwordless` lets anybody in under any name: for demonstrations only",
         ),
     ] = "password"
     host: Annotated[
@@ -96,9 +97,56 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         _choice(
             "on",
             "off",
-            "keep events in a file of the data folder while the database is away; `off`: no database, no login",
+            meaning="keep events in a file of the data folder while the database is away; `off`: no database, no login",
         ),
     ] = "on"
+
+    session_idle: Annotated[int, _number(60, 604_800, "seconds without a request after which a session ends")] = 1800
+    session_lifetime: Annotated[int, _number(60, 2_592_000, "seconds after the login when a session ends anyway")] = (
+        43_200
+    )
+    cookie_secure: Annotated[
+        Literal["auto", "on"],
+        _choice(
+            "auto",
+            "on",
+            meaning="mark the session cookie `Secure` if the request came by https, or always; "
+            "`on` where a proxy speaks https and this service does not know",
+        ),
+    ] = "auto"
+    trusted_proxies: Annotated[
+        int,
+        _number(
+            0,
+            10,
+            "proxies in front of the service, whose `X-Forwarded-For` and `-Proto` are believed; each must set both",
+        ),
+    ] = 0
+    throttle: Annotated[
+        Literal["on", "off"],
+        _choice(
+            "on",
+            "off",
+            meaning="slow down and then refuse logins after failures; `off`: passwords can be guessed at leisure",
+        ),
+    ] = "on"
+    throttle_window: Annotated[int, _number(10, 86_400, "seconds that a failed login counts for")] = 900
+    throttle_name_limit: Annotated[
+        int,
+        _number(1, 10_000, "failures of a name from one network (/24, of IPv6 /64) after which it is refused there"),
+    ] = 10
+    throttle_network_limit: Annotated[
+        int, _number(1, 10_000, "failures from one network, whatever the names, after which it is refused")
+    ] = 100
+    unknown_usernames: Annotated[
+        Literal["keep", "hash", "mask"],
+        _choice(
+            "keep",
+            "hash",
+            "mask",
+            meaning="how names that match no account are stored; people type passwords into the wrong box",
+        ),
+    ] = "keep"
 
     @property
     def is_embedded(self) -> bool:

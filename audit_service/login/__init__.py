@@ -1,7 +1,8 @@
 """The login views of the service: a page and JSON, sessions, and who you are."""
 
+from audit_service.login.attempts import init_attempts
 from audit_service.login.pages import error_answer
 from audit_service.login.sessions import init_sessions, session_viewer
 from audit_service.login.views import blueprint
 
-__all__ = ["blueprint", "error_answer", "init_sessions", "session_viewer"]
+__all__ = ["blueprint", "error_answer", "init_attempts", "init_sessions", "session_viewer"]

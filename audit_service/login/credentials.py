@@ -1,8 +1,8 @@
-"""What a login request says, as a form or as JSON."""
+"""What a request of somebody who logs in says, as a form or as JSON."""
 
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from flask import Request
 from werkzeug.exceptions import BadRequest, LengthRequired, UnsupportedMediaType
 
@@ -10,25 +10,18 @@ from audit_service.errors import ParameterError
 from audit_service.request_info import real_request
 
 
-class Credentials(msgspec.Struct, frozen=True):
-    """As sent; nothing is cleaned yet."""
+def read_texts(*names: str) -> list[str]:
+    """Return the fields of these *names* as they were sent, "" for one that is missing; nothing is cleaned yet.
 
-    username: str
-    password: str
-
-
-def read_credentials() -> Credentials:
-    """Read the body. Raises ``ParameterError`` (a field), ``BadRequest`` (no JSON object), ``UnsupportedMediaType``."""
+    Raises ``ParameterError`` (a field), ``BadRequest`` (no JSON object), ``UnsupportedMediaType``.
+    """
     current = real_request()
-    _require_whole_body(current)
-    fields = _fields(current)
-    username, password = (_text(fields, name) for name in ("username", "password"))
-    if not username.strip():
-        raise ParameterError("username", "please enter a username")
-    return Credentials(username=username.strip(" "), password=password)
+    require_whole_body(current)
+    fields = _fields(current, names)
+    return [_text(fields, name) for name in names]
 
 
-def _require_whole_body(request: Request) -> None:
+def require_whole_body(request: Request) -> None:
     """A body that was cut, on its way or at our limit, must not pass for what its sender meant."""
     if request.content_length is None and "HTTP_TRANSFER_ENCODING" in request.environ:
         raise LengthRequired("send the body with its Content-Length")
@@ -37,19 +30,19 @@ def _require_whole_body(request: Request) -> None:
     request.environ.pop("wsgi.input_terminated", None)
 
 
-def _fields(request: Request) -> dict[str, Any]:
+def _fields(request: Request, names: Sequence[str]) -> dict[str, Any]:
     if request.mimetype in ("application/x-www-form-urlencoded", "multipart/form-data", ""):
         return request.form.to_dict()
     if not request.is_json:
         raise UnsupportedMediaType(
-            "send username and password as application/x-www-form-urlencoded, multipart/form-data or application/json"
+            f"send {' and '.join(names)} as application/x-www-form-urlencoded, multipart/form-data or application/json"
         )
     try:
         body = request.get_json(silent=True)
     except RecursionError:
         body = None
     if not isinstance(body, dict):
-        raise BadRequest('the JSON body must be an object: {"username": "…", "password": "…"}')
+        raise BadRequest(f"the JSON body must be an object with {' and '.join(names)}")
     return body
 
 

@@ -5,6 +5,8 @@ from werkzeug.exceptions import HTTPException
 
 from audit_service.answers import describe, page, problem
 from audit_service.context import Viewer, current_context
+from audit_service.login.sessions import session_account, session_viewer
+from audit_service.passwords import MAX_LENGTH, MIN_LENGTH
 from audit_service.request_info import USERNAME_LIMIT
 from audit_service.text import fit
 
@@ -17,19 +19,29 @@ def is_browser() -> bool:
 
 def index_page(viewer: Viewer) -> Response:
     """Say who is logged in."""
-    return page(render_template("audit_service/index.html", viewer=viewer))
+    has_password = session_account() is not None
+    return page(render_template("audit_service/index.html", viewer=viewer, has_password=has_password))
 
 
-def login_page(message: str = "", status: int = 200) -> Response:
+def login_page(message: str = "", status: int = 200, error: Exception | None = None) -> Response:
     """Show the login form; *message* says what was wrong with the last attempt, whose username stays."""
-    username = request.form.get("username", "") if status == 401 else ""  # noqa: PLR2004 - then the body was sound
+    username = request.form.get("username", "") if status in (401, 429) else ""  # then the body was sound
     html = render_template(
         "audit_service/login.html",
         message=message,
         username=fit(username, USERNAME_LIMIT) or "",
+        next=request.args.get("next", ""),
         is_passwordless=current_context().settings.login == "passwordless",
     )
-    return page(html, status)
+    return page(html, status, error)
+
+
+def password_page(viewer: Viewer, message: str = "", status: int = 200, error: Exception | None = None) -> Response:
+    """Show the form that changes one's own password."""
+    html = render_template(
+        "audit_service/password.html", viewer=viewer, message=message, minimum=MIN_LENGTH, maximum=MAX_LENGTH
+    )
+    return page(html, status, error)
 
 
 def error_answer(error: Exception) -> Response:
@@ -40,5 +52,8 @@ def error_answer(error: Exception) -> Response:
         return problem(error)
     status, detail = describe(error)
     if request.endpoint == "audit_login.login":
-        return login_page(detail, status)
-    return page(render_template("audit_service/error.html", status=status, detail=detail), status)
+        return login_page(detail, status, error)
+    viewer = session_viewer() if request.endpoint == "audit_login.change_password" and status < 500 else None  # noqa: PLR2004
+    if viewer:
+        return password_page(viewer, detail, status, error)
+    return page(render_template("audit_service/error.html", status=status, detail=detail), status, error)

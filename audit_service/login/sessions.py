@@ -1,20 +1,25 @@
-"""Sessions by Flask-Login: who the cookie says you are."""
+"""Sessions by Flask-Login: who the cookie says you are, and until when.
 
-import hashlib
+A session ends when it is idle for too long, when its life-time is over, when somebody logs out, and when the password,
+the role or the state of its account changes. No row is kept of a session that lives: any process can check it.
+"""
+
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 from flask import Flask, session
-from flask.sessions import SecureCookieSessionInterface
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
-from itsdangerous import BadPayload, URLSafeTimedSerializer
-from itsdangerous.encoding import base64_decode, base64_encode
+from sqlalchemy import delete, exists, select
+from uuid_utils import uuid4
 
-from audit_service.accounts import find_account
-from audit_service.context import Viewer, current_context, read_session
-from audit_service.models import Account
+from audit_service.context import Viewer, context_of, current_context, read_session, write_session
+from audit_service.login.cookie import CookieSessions
+from audit_service.models import Account, EndedSession
 from audit_service.vocabulary import Role
+
+RENEWAL = 60  # seconds: how exactly the last request of a session is known
 
 
 @dataclass(frozen=True)
@@ -26,41 +31,6 @@ class SessionUser(UserMixin):  # type: ignore[misc]
     role: Role
 
 
-class _Serializer(URLSafeTimedSerializer):
-    """Signed JSON, as Flask's, but not compressed and without Flask's tags for types: our sessions hold texts only."""
-
-    def dump_payload(self, obj: Any) -> bytes:
-        return base64_encode(msgspec.json.encode(obj))
-
-    def load_payload(self, payload: bytes, *_args: Any, **_kwargs: Any) -> Any:
-        try:
-            return msgspec.json.decode(base64_decode(payload))
-        except msgspec.DecodeError as error:
-            raise BadPayload("this session is not one of ours") from error
-
-
-class Sessions(SecureCookieSessionInterface):
-    """Flask's sessions in a signed cookie, with a serializer that is made once and not twice a request."""
-
-    def __init__(self) -> None:
-        self._serializers: dict[str, _Serializer] = {}
-
-    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
-        """Return the serializer for the app's key; fallback keys and an unset key are Flask's own business."""
-        key = app.secret_key
-        if not isinstance(key, str) or app.config["SECRET_KEY_FALLBACKS"]:
-            return super().get_signing_serializer(app)
-        if key not in self._serializers:
-            self._serializers = {
-                key: _Serializer(
-                    key,
-                    salt=self.salt,
-                    signer_kwargs={"key_derivation": self.key_derivation, "digest_method": hashlib.sha256},
-                )
-            }
-        return self._serializers[key]
-
-
 class _SessionsOnly(LoginManager):  # type: ignore[misc]
     """Flask-Login without its "remember me" cookie, which we never set: whoever sends one is not believed."""
 
@@ -70,7 +40,9 @@ class _SessionsOnly(LoginManager):  # type: ignore[misc]
 
 def init_sessions(app: Flask) -> None:
     """Set up Flask-Login for *app*."""
-    app.session_interface = Sessions()
+    settings = context_of(app).settings
+    app.session_interface = CookieSessions(always_secure=settings.cookie_secure == "on")
+    app.permanent_session_lifetime = timedelta(seconds=settings.session_lifetime)  # no older signature is read
     # Pages are rendered with what they are given: no template asks the database who is logged in.
     manager = _SessionsOnly(app, add_context_processor=False)
     manager.session_protection = None  # it marks sessions as stale for a use that we do not have, and costs a hash
@@ -80,16 +52,22 @@ def init_sessions(app: Flask) -> None:
 
 def start_session(account: Account) -> None:
     """Begin a new session; whatever the old one held is gone."""
-    _start(_of_account(account))
+    _start(_of_account(account), account.session_key)
 
 
 def start_passwordless_session(username: str) -> None:
     """Begin a session for a name that nobody checked: it has the role ``user``."""
-    _start(_of_name(username))
+    _start(_of_name(username), "")
 
 
 def end_session() -> None:
-    """End the session, if there is one."""
+    """End the session, if there is one, for every copy of its cookie."""
+    if current_user.is_authenticated:
+        now = datetime.now(UTC)
+        lifetime = timedelta(seconds=current_context().settings.session_lifetime)
+        with write_session() as database:
+            database.execute(delete(EndedSession).where(EndedSession.until < now))
+            database.merge(EndedSession(session_id=session["id"], until=now + lifetime))
     logout_user()
     session.clear()
 
@@ -101,18 +79,51 @@ def session_viewer() -> Viewer | None:
     return Viewer(name=current_user.username, role=current_user.role)
 
 
-def _start(user: SessionUser) -> None:
+def session_account() -> Account | None:
+    """Return the account that has this session; null for a name that nobody checked."""
+    kind, _, key = str(current_user.get_id() or "").partition(":")
+    return read_session().get(Account, int(key)) if kind == "account" else None
+
+
+def _start(user: SessionUser, key: str) -> None:
     session.clear()
     login_user(user)
     session["username"] = user.username  # so that an error event can name it without asking the database
+    session["id"] = uuid4().hex
+    session["key"] = key
+    session["started"] = session["seen"] = int(time.time())
 
 
 def _load(user_id: str) -> SessionUser | None:
+    if not _is_in_time():
+        return None
+    has_ended = exists().where(EndedSession.session_id == session["id"])
     kind, _, key = user_id.partition(":")
     if kind == "name" and current_context().settings.login == "passwordless":
-        return _of_name(key)
-    account = find_account(read_session(), int(key)) if kind == "account" else None
+        return None if read_session().scalar(select(has_ended)) else _of_name(key)
+    if kind != "account":
+        return None
+    query = select(Account).where(
+        Account.id == int(key), Account.session_key == session["key"], Account.disabled_at.is_(None), ~has_ended
+    )
+    account = read_session().scalars(query).one_or_none()
     return _of_account(account) if account else None
+
+
+def _is_in_time() -> bool:
+    """Tell whether the session is neither idle for too long nor too old; keep it from becoming idle."""
+    settings, now = current_context().settings, int(time.time())
+    started, seen = _number("started"), _number("seen")
+    if now - started > settings.session_lifetime or now - seen > settings.session_idle or not session.get("id"):
+        return False
+    if now - seen >= RENEWAL:
+        session["seen"] = now
+    return True
+
+
+def _number(name: str) -> int:
+    value: Any = session.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def _of_account(account: Account) -> SessionUser:

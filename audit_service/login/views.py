@@ -1,28 +1,33 @@
 """Log in, log out, who am I. A view decides and sends a signal; it answers with success only once that is stored."""
 
-from flask import Blueprint, Flask, Response, current_app, redirect
+import re
+
+from flask import Blueprint, Flask, Response, current_app, redirect, request, url_for
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from audit_service.accounts import authenticate
+from audit_service.access import require_token
+from audit_service.accounts import get_account, set_password
 from audit_service.answers import OUR_ERRORS, json_answer, register_errors
-from audit_service.context import current_context, read_session
-from audit_service.login.credentials import read_credentials
-from audit_service.login.pages import error_answer, index_page, is_browser, login_page
+from audit_service.context import current_context, write_session
+from audit_service.errors import AccountError, ParameterError
+from audit_service.login.attempts import REFUSED, check_password
+from audit_service.login.credentials import read_texts
+from audit_service.login.pages import error_answer, index_page, is_browser, login_page, password_page
+from audit_service.login.reports import read_reports
 from audit_service.login.sessions import (
     end_session,
+    session_account,
     session_viewer,
     start_passwordless_session,
     start_session,
 )
-from audit_service.models import Account
 from audit_service.receivers import stored
 from audit_service.request_info import USERNAME_LIMIT
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.text import fit
-from audit_service.vocabulary import Reason
-
-REFUSED = "wrong username or password"
+from audit_service.usernames import is_reserved
+from audit_service.vocabulary import Reason, Scope
 
 blueprint = Blueprint(
     "audit_login", __name__, template_folder="templates", static_folder="static", static_url_path="/static/audit"
@@ -38,25 +43,38 @@ def login_form() -> Response:
 
 @blueprint.post("/login/")
 def login() -> AnyResponse:
-    """Log in with a form or JSON: 200 or 303, 401 with one text for every failure, 503 if it cannot be recorded."""
-    credentials = read_credentials()
-    username, method = credentials.username, current_context().settings.login
-    found: Account | Reason | str
+    """Log in with a form or JSON: 200 or 303, 401 with one text for every failure, 429, 503 if it cannot be recorded.
+
+    With a token of the scope ``report`` nobody logs in: logins that another app has checked are recorded.
+    """
+    sent = request.authorization
+    if sent is not None and sent.type == "bearer":
+        return report()
+    username, password = read_texts("username", "password")
+    username, method = username.strip(" "), current_context().settings.login
+    if not username.strip():
+        raise ParameterError("username", "please enter a username")
     if method == "passwordless":
-        found = _without_password(username)
+        name = fit(username, USERNAME_LIMIT)
+        if not name or is_reserved(name):
+            stored(login_failed_signal.send(_app(), username=username, reason=Reason.DENIED, method=method))
+            raise Unauthorized(REFUSED)
+        event = stored(login_signal.send(_app(), username=username, method=method))
+        start_passwordless_session(name)
     else:
-        found = authenticate(read_session(), username, credentials.password)
-    if isinstance(found, Reason):
-        stored(login_failed_signal.send(_app(), username=username, reason=found, method=method))
-        raise Unauthorized(REFUSED)
-    event = stored(login_signal.send(_app(), username=username, method=method))
-    if isinstance(found, Account):
-        start_session(found)
-    else:
-        start_passwordless_session(found)
+        account = check_password(username, password)
+        event = stored(login_signal.send(_app(), username=username, method=method))
+        start_session(account)
     if is_browser():
-        return redirect("/", 303)
+        return redirect(_own_path(request.args.get("next", "")), 303)
     return json_answer({"message": "you are logged in", "username": username, "event": event})
+
+
+def report() -> Response:
+    """Record logins that another app has checked; the answer lists their ids, in their order."""
+    events = read_reports(require_token(Scope.REPORT))
+    current_context().recorder.record_all(events)
+    return json_answer({"message": "recorded", "events": [event.id for event in events]})
 
 
 @blueprint.post("/logout/")
@@ -79,9 +97,41 @@ def index() -> AnyResponse:
     return json_answer({"username": viewer and viewer.name, "role": viewer and viewer.role})
 
 
-def _without_password(username: str) -> str | Reason:
-    """Any name will do that can be stored as it was typed."""
-    return fit(username, USERNAME_LIMIT) or Reason.DENIED
+@blueprint.get("/account/password/")
+def password_form() -> AnyResponse:
+    """Show the form that changes one's own password."""
+    viewer = session_viewer()
+    if session_account() is None or viewer is None:
+        return redirect(url_for("audit_login.login_form", next=request.path), 303)
+    return password_page(viewer)
+
+
+@blueprint.post("/account/password/")
+def change_password() -> AnyResponse:
+    """Change one's own password: 200 or 303; it ends all other sessions. A wrong current one is a failed login."""
+    account = session_account()
+    if account is None:
+        raise Unauthorized("log in at /login/ first: this needs the session of an account")
+    current, new = read_texts("current_password", "new_password")
+    account = check_password(account.username, current)
+    try:
+        with write_session() as database:
+            account = get_account(database, account.username)
+            set_password(database, account, new, by=current_context().actor(account.username))
+            database.flush()
+            database.expunge(account)
+    except AccountError as error:
+        raise ParameterError("new_password", str(error)) from None
+    start_session(account)
+    if is_browser():
+        return redirect(url_for("audit_login.index"), 303)
+    return json_answer({"message": "your password is changed; all your other sessions are ended"})
+
+
+def _own_path(path: str) -> str:
+    """Return *path* if it is one of this site, else "/": nobody is sent elsewhere by a link to our login form."""
+    # Browsers take "//host", "/\\host" and what has control characters in it for addresses of other sites.
+    return path if re.fullmatch(r"/(?![/\\])[!-\[\]-~]*", path) else "/"
 
 
 def _app() -> Flask:

@@ -1,0 +1,150 @@
+"""One attempt to prove who you are by a password: throttled, checked, and recorded when it fails."""
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import NoReturn
+
+from flask import Flask, current_app
+from sqlalchemy import update
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import ServiceUnavailable, TooManyRequests, Unauthorized
+
+from audit_service import request_info
+from audit_service.accounts import find_account
+from audit_service.context import AuditContext, context_of, current_context, read_session, write_session
+from audit_service.models import Account
+from audit_service.passwords import hash_password, needs_rehash, verify_password
+from audit_service.receivers import stored
+from audit_service.refusals import Key, RefusalCounter, add_counts, close_windows
+from audit_service.signals import login_failed_signal
+from audit_service.throttle import METHOD, Limits, Refusal, find_refusal
+from audit_service.usernames import ANY
+from audit_service.vocabulary import Reason
+
+REFUSED = "wrong username or password"
+KNOWN_LIMIT = 10_000  # refusals that a process remembers, so that a flood does not read the history again and again
+_EXTENSION = "audit_attempts"
+
+
+class _Turns:
+    """Locks for networks. One attempt of a network at a time: many at once would pass the throttle together."""
+
+    def __init__(self) -> None:
+        self._locks = [threading.Lock() for _ in range(64)]
+
+    @contextmanager
+    def of(self, network: str | None, timeout: float) -> Iterator[None]:
+        lock = self._locks[hash(network) % len(self._locks)]
+        if not lock.acquire(timeout=timeout):
+            raise ServiceUnavailable("too many are logging in at the moment; please try again in a minute")
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+class _Attempts:
+    """What the attempts in one process share."""
+
+    def __init__(self, audit: AuditContext) -> None:
+        self.turns = _Turns()
+        self.limits = Limits.of(audit.settings)
+        self.known_refusals: dict[tuple[str | None, str], Refusal] = {}
+        self.refusals = RefusalCounter(partial(add_counts, audit.writer))
+        audit.recorder.chore = partial(close_windows, audit.writer, self.limits.window)
+
+
+def init_attempts(app: Flask) -> None:
+    """Set up *app*; its recorder then also turns counted refusals into events when their window is over."""
+    app.extensions[_EXTENSION] = _Attempts(context_of(app))
+
+
+def check_password(username: str, password: str) -> Account:
+    """Return the account that these belong to.
+
+    Raises ``Unauthorized`` (401), the same for every failure and after the same work, ``TooManyRequests`` (429) if
+    there were too many failures, and ``AuditUnavailable`` if the failure cannot be recorded.
+    """
+    audit = current_context()
+    shared: _Attempts = current_app.extensions[_EXTENSION]
+    network = request_info.network_of(request_info.sender().remote_addr)
+    with shared.turns.of(network, audit.settings.write_timeout):
+        account = find_account(read_session(), username)
+        name = account.username if account else audit.unknown_username(username)
+        refusal = _refusal(network, name)
+        if account:
+            read_session().expunge(account)
+        read_session().rollback()  # no connection is held while the password is hashed, nor while the event is stored
+        if refusal is None:
+            is_right = verify_password(account.password_hash if account else None, password)
+            reason = _reason(account, is_right=is_right)
+            if reason:
+                _record(username, reason)
+    if refusal:
+        _refuse(refusal, network, name)
+    if account is None or reason:
+        raise Unauthorized(REFUSED)
+    if needs_rehash(account.password_hash):
+        _rehash(account, password)
+    return account
+
+
+def _refusal(network: str | None, name: str) -> Refusal | None:
+    audit = current_context()
+    if audit.settings.throttle == "off":
+        return None
+    shared: _Attempts = current_app.extensions[_EXTENSION]
+    now = datetime.now(UTC)
+    known = shared.known_refusals
+    for key in ((network, ANY), (network, name)):
+        if key in known and known[key].until > now:  # failures do not vanish: until then nothing changes
+            return known[key]
+    refusal = find_refusal(read_session(), network, name, shared.limits, now)
+    if refusal and refusal.is_counted:
+        if len(known) >= KNOWN_LIMIT:
+            known.clear()
+        known[network, refusal.username] = refusal
+    return refusal
+
+
+def _reason(account: Account | None, *, is_right: bool) -> Reason | None:
+    if account is None:
+        return Reason.UNKNOWN_USER
+    if not is_right:
+        return Reason.BAD_PASSWORD
+    return Reason.INACTIVE if account.disabled_at else None
+
+
+def _refuse(refusal: Refusal, network: str | None, name: str) -> NoReturn:
+    if refusal.is_counted:
+        shared: _Attempts = current_app.extensions[_EXTENSION]
+        shared.refusals.count(Key(network or "", refusal.username, current_context().app_name))
+    else:
+        _record(name, Reason.THROTTLED)
+    seconds = max(1, math.ceil((refusal.until - datetime.now(UTC)).total_seconds()))
+    raise TooManyRequests(f"too many failed attempts; please try again in {_words(seconds)}", retry_after=seconds)
+
+
+def _record(username: str, reason: Reason) -> None:
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented for signals
+    stored(login_failed_signal.send(app, username=username, reason=reason, method=METHOD))
+
+
+def _words(seconds: int) -> str:
+    if seconds < 90:  # noqa: PLR2004
+        return f"{seconds} second{'s' if seconds > 1 else ''}"
+    return f"{-(-seconds // 60)} minutes"
+
+
+def _rehash(account: Account, password: str) -> None:
+    """Keep the hash with today's parameters. The old one works, too: a failure keeps nobody out."""
+    change = update(Account).where(Account.id == account.id, Account.password_hash == account.password_hash)
+    try:
+        with write_session() as session:
+            session.execute(change.values(password_hash=hash_password(password)))
+    except SQLAlchemyError as error:
+        current_app.logger.warning("a password could not be hashed anew: %s", type(error).__name__)

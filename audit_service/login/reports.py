@@ -1,0 +1,141 @@
+"""Logins that another app has checked itself, and reports: one, or a list."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from flask import request
+from msgspec import Meta
+from uuid_utils.compat import uuid7
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+from audit_service.context import current_context
+from audit_service.details import normal_details
+from audit_service.errors import ItemError
+from audit_service.events import NewLogin
+from audit_service.login.credentials import require_whole_body
+from audit_service.models import Token
+from audit_service.request_info import USER_AGENT_LIMIT, USERNAME_LIMIT, network_of, parse_address
+from audit_service.text import clean
+from audit_service.typed import convert, title_of
+from audit_service.vocabulary import Outcome, Reason
+
+METHOD = "reported"
+LIST_LIMIT = 500
+BODY_LIMIT = 1024 * 1024  # bytes
+TEXT_LIMIT = 1024  # characters of any text; what is stored is shorter
+AHEAD = timedelta(minutes=5)  # clocks differ
+UUID_VERSION = 7
+
+Username = Annotated[str, Meta(min_length=1, title="a text that is not empty")]
+OutcomeName = Annotated[Outcome, Meta(title="`success` or `failure`")]
+ReasonName = Annotated[Reason, Meta(title="one of " + ", ".join(f"`{reason}`" for reason in Reason))]
+Address = Annotated[str, Meta(title="an IPv4 or IPv6 address")]
+Text = Annotated[str, Meta(title="a text")]
+Time = Annotated[datetime, Meta(tz=True, title="an RFC 3339 time with its offset, such as 2026-01-31T12:00:00Z")]
+App = Annotated[str, Meta(min_length=1, max_length=64, title="a text of 1 to 64 characters")]
+EventId = Annotated[UUID, Meta(title="a UUIDv7 (RFC 9562)")]
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """A login as another app tells it. ``id`` makes a second try harmless; without it one is made."""
+
+    username: Username
+    outcome: OutcomeName
+    reason: ReasonName | None = None
+    remote_addr: Address | None = None
+    user_agent: Text | None = None
+    timestamp: Time | None = None
+    app: App | None = None
+    id: EventId | None = None
+
+
+_FIELDS = {field.name: field for field in msgspec.structs.fields(Report)}
+
+
+def read_reports(token: Token) -> list[NewLogin]:
+    """Return the logins that the JSON body reports.
+
+    Raises ``ItemError`` (422), which names the first item that is wrong, ``BadRequest``, ``UnsupportedMediaType``, or
+    ``RequestEntityTooLarge`` for more than 500.
+    """
+    request.max_content_length = BODY_LIMIT
+    require_whole_body(request)
+    if not request.is_json:
+        raise UnsupportedMediaType("send reported logins as application/json")
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:
+        body = None
+    items = body if isinstance(body, list) else [body]
+    if not items or not isinstance(body, list | dict):
+        raise BadRequest('send a JSON object, {"username": "…", "outcome": "…"}, or a list of them')
+    if len(items) > LIST_LIMIT:
+        raise RequestEntityTooLarge(f"a list may have {LIST_LIMIT} items, this one has {len(items)}")
+    events = [_event(place, item, token) for place, item in enumerate(items)]
+    seen: dict[UUID, int] = {}
+    for place, event in enumerate(events):
+        if seen.setdefault(event.id, place) != place:
+            raise _wrong(place, "id", f"is that of item {seen[event.id]}, too")
+    return events
+
+
+def _event(place: int, item: Any, token: Token) -> NewLogin:
+    report = _report(place, item)
+    address = parse_address(report.remote_addr)
+    if report.remote_addr is not None and address is None:
+        raise _wrong(place, "remote_addr", f"must be {title_of(Address)}")
+    if report.id is not None and report.id.version != UUID_VERSION:
+        raise _wrong(place, "id", f"must be {title_of(EventId)}")
+    if report.reason is not None and report.outcome == Outcome.SUCCESS:
+        raise _wrong(place, "reason", "is for failures only")
+    now = datetime.now(UTC)
+    if report.timestamp is not None and report.timestamp > now + AHEAD:
+        raise _wrong(place, "timestamp", f"must not be in the future; it is {now.isoformat(timespec='seconds')} here")
+    return NewLogin(
+        id=report.id or uuid7(),
+        timestamp=report.timestamp or now,
+        app=report.app or token.name,
+        username=_username(report),
+        remote_addr=address,
+        network=network_of(address),
+        outcome=report.outcome,
+        reason=(report.reason or Reason.OTHER) if report.outcome == Outcome.FAILURE else None,
+        user_agent=clean(report.user_agent, USER_AGENT_LIMIT) if report.user_agent else None,
+        method=METHOD,
+        details=normal_details({"token": token.name}),
+    )
+
+
+def _username(report: Report) -> str:
+    if report.reason is Reason.UNKNOWN_USER:
+        return current_context().unknown_username(report.username)
+    return clean(report.username, USERNAME_LIMIT)
+
+
+def _report(place: int, item: Any) -> Report:
+    if not isinstance(item, dict):
+        raise ItemError(f"/{place}", f"item {place} must be a JSON object")
+    for name in item:
+        if name not in _FIELDS:
+            raise _wrong(place, clean(name, 64), f"is not a field here; these are: {', '.join(_FIELDS)}")
+    values = {}
+    for name, field in _FIELDS.items():
+        if item.get(name) is not None:
+            values[name] = _value(place, name, item[name], field.type)
+        elif field.required:
+            raise _wrong(place, name, f"must be {title_of(field.type)}")
+    return Report(**values)
+
+
+def _value(place: int, name: str, value: Any, annotation: Any) -> Any:
+    try:
+        return convert(clean(value, TEXT_LIMIT) if isinstance(value, str) else value, annotation)
+    except ValueError as error:
+        raise _wrong(place, name, str(error)) from None
+
+
+def _wrong(place: int, name: str, what: str) -> ItemError:
+    pointer = name.replace("~", "~0").replace("/", "~1")
+    return ItemError(f"/{place}/{pointer}", f"item {place}: {name} {what}")
