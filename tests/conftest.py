@@ -17,6 +17,7 @@ from audit_service import create_app, schema
 from audit_service.accounts import add_account
 from audit_service.context import context_of
 from audit_service.database import db, make_engine
+from audit_service.events import Actor
 from audit_service.settings import Settings
 from audit_service.tokens import add_token
 from audit_service.trail.recorder import Recorder
@@ -26,6 +27,7 @@ from tests.postgres import NoPostgresError, private_postgres
 
 SECRET_KEY = "a secret key for tests"
 PASSWORD = "correct horse battery"
+ACTOR = Actor(name="tests", app="tests")
 
 
 @pytest.fixture(autouse=True)
@@ -173,7 +175,7 @@ def accounts(app: Flask) -> dict[Role, str]:
     """An account of each role, named like it, with the password ``PASSWORD``."""
     with app.app_context():
         for role in Role:
-            add_account(db.session(), role.value, role, PASSWORD)
+            add_account(db.session(), role.value, role, PASSWORD, by=ACTOR)
         db.session.commit()
     return {role: role.value for role in Role}
 
@@ -182,6 +184,6 @@ def accounts(app: Flask) -> dict[Role, str]:
 def token(app: Flask) -> dict[str, str]:
     """The headers of somebody who may read everything."""
     with app.app_context():
-        headers = {"Authorization": "Bearer " + add_token(db.session(), "test", Scope.READ)}
+        headers = {"Authorization": "Bearer " + add_token(db.session(), "test", Scope.READ, by=ACTOR)}
         db.session.commit()
     return headers

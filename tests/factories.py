@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 import factory
 
 from audit_service import tracebacks
-from audit_service.events import NewError, NewEvent, NewLogin
+from audit_service.events import NewAdmin, NewError, NewEvent, NewLogin
+from audit_service.request_info import network_of
 from audit_service.trail.recorder import Recorder
-from audit_service.vocabulary import Action, Outcome, Reason
+from audit_service.vocabulary import Action, AdminAction, Outcome, Reason
 
 
 class SaveThrough:
@@ -30,7 +31,6 @@ class EventFactory(factory.Factory[Any]):
         abstract = True
 
     app = "tests"
-    username = factory.Faker("user_name")
     remote_addr = factory.Faker("ipv4")
     request_id = factory.Faker("uuid4")
 
@@ -45,6 +45,8 @@ class LoginFactory(EventFactory):
     class Meta:
         model = NewLogin
 
+    username = factory.Faker("user_name")
+    network = factory.LazyAttribute(lambda made: network_of(made.remote_addr))
     user_agent = factory.Faker("user_agent")
 
     class Params:
@@ -63,6 +65,8 @@ class ErrorFactory(EventFactory):
     class Meta:
         model = NewError
 
+    username = factory.Faker("user_name")
+
     class Params:
         error = factory.LazyFunction(_raised)
         anonymous = factory.Trait(username=None)
@@ -74,3 +78,12 @@ class ErrorFactory(EventFactory):
     http_method = "GET"
     path = "/somewhere"
     endpoint = "somewhere"
+
+
+class AdminFactory(EventFactory):
+    class Meta:
+        model = NewAdmin
+
+    actor = factory.Faker("user_name")
+    action = AdminAction.ACCOUNT_ADDED
+    target = factory.Faker("user_name")

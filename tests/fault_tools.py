@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import select
 
 from audit_service.database import make_engine
-from audit_service.models import ErrorEvent, LoginEvent, TrailHead
+from audit_service.models import AdminEvent, ErrorEvent, LoginEvent, TrailHead
 from audit_service.settings import Settings
 from audit_service.trail.spool import Spool
 
@@ -94,7 +94,7 @@ def log_in_once(url: str, username: str = "ada") -> tuple[int, bytes]:
 
 @dataclass(frozen=True)
 class Trail:
-    """What is in the trail."""
+    """What is in the trail: the ids of logins and errors, all positions, and its size."""
 
     ids: list[str]
     positions: list[int]
@@ -107,10 +107,11 @@ def read_trail(database_url: str) -> Trail:
     with engine.connect() as connection:
         for model in (LoginEvent, ErrorEvent):
             rows += [(row.seq, str(row.id)) for row in connection.execute(select(model.seq, model.id))]
+        admin = list(connection.execute(select(AdminEvent.seq)).scalars())
         size: int = connection.execute(select(TrailHead.size)).scalar_one()
     engine.dispose()
     rows.sort()
-    return Trail([event_id for _, event_id in rows], [seq for seq, _ in rows], size)
+    return Trail([event_id for _, event_id in rows], sorted([*admin, *(seq for seq, _ in rows)]), size)
 
 
 def wait_for_empty_spool(path: Path) -> None:

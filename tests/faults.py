@@ -22,7 +22,7 @@ from audit_service.database import make_engine
 from audit_service.settings import Settings
 from audit_service.tokens import add_token
 from audit_service.vocabulary import Scope
-from tests.conftest import SECRET_KEY, migrated
+from tests.conftest import ACTOR, SECRET_KEY, migrated
 from tests.fault_tools import (
     Clients,
     CuttingProxy,
@@ -204,7 +204,7 @@ def reader_of(database_url: str) -> Iterator[dict[str, str]]:
     """The headers of somebody who may read the history."""
     engine = make_engine(Settings(database_url=database_url).url, writes=True)
     with Session(engine) as session:
-        token = add_token(session, f"faults {time.monotonic_ns()}", Scope.READ)
+        token = add_token(session, f"faults {time.monotonic_ns()}", Scope.READ, by=ACTOR)
         session.commit()
     yield {"Authorization": f"Bearer {token}"}
     engine.dispose()

@@ -9,9 +9,9 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from audit_service.accounts import authenticate
+from audit_service.accounts import get_account
 from audit_service.cli import main
-from audit_service.models import Account
+from audit_service.passwords import verify_password
 from audit_service.tokens import find_token
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.spool import Spool
@@ -41,9 +41,9 @@ def succeed(*arguments: str, stdin: str | None = None) -> str:
 def test_accounts(engine: Engine) -> None:
     succeed("accounts", "add", "ada", "--role", "auditor", "--password-stdin", stdin=f"{PASSWORD}\n")
     with Session(engine) as session:
-        assert isinstance(authenticate(session, "ada", PASSWORD), Account)
+        assert verify_password(get_account(session, "ada").password_hash, PASSWORD)
     heading, row = succeed("accounts", "list").splitlines()
-    assert heading.split() == ["username", "role", "created"]
+    assert heading.split() == ["username", "role", "created", "disabled"]
     assert row.split()[:2] == ["ada", "auditor"]
     assert PASSWORD not in row
 
@@ -115,7 +115,7 @@ def test_setup_prints_the_first_account_and_token_once(
     engine_settings = succeed("accounts", "list")
     assert "admin" in engine_settings
     migrated, there = succeed("setup").splitlines()
-    assert migrated.endswith(" is at revision 0002")
+    assert migrated.endswith(" is at revision 0003")
     assert "there are accounts already" in there
 
 
@@ -131,7 +131,7 @@ def test_a_database_that_is_not_migrated(
     result = run(*command)
     assert (result.exit_code, result.stderr) == (
         1,
-        "Error: the database is at revision (none), this program needs 0002: run 'audit-service migrate'\n",
+        "Error: the database is at revision (none), this program needs 0003: run 'audit-service migrate'\n",
     )
 
 
@@ -172,7 +172,7 @@ def test_every_command_explains_itself() -> None:
         return [path, *(found for name, child in below.items() for found in walk(child, [*path, name]))]
 
     paths = walk(main, [])
-    assert len(paths) == 15
+    assert len(paths) == 20
     for path in paths:
         text = succeed(*path, "--help")
         assert len(text.splitlines()) > 4

@@ -14,7 +14,7 @@ from audit_service.errors import NotConfiguredError, SettingsError
 from audit_service.settings import Settings
 from audit_service.tokens import add_token
 from audit_service.vocabulary import Scope
-from tests.conftest import new_postgres_database
+from tests.conftest import ACTOR, new_postgres_database
 from tests.host_app import Visit, create_host, db
 
 
@@ -34,7 +34,7 @@ def close_host(app: Flask) -> None:
 
 def history(host: Flask, path: str = "/api/logins") -> list[dict[str, object]]:
     with host.app_context():
-        token = add_token(db.session(), path, Scope.READ)
+        token = add_token(db.session(), path, Scope.READ, by=ACTOR)
         db.session.commit()
     answer = host.test_client().get(path, headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 200

@@ -124,7 +124,7 @@ def test_a_damaged_event_in_the_spool_is_set_aside(recorder: Recorder, database_
 @pytest.mark.parametrize("backend", ["postgresql"])
 def test_a_poisonous_event_in_the_spool_is_set_aside(recorder: Recorder, database_url: str, tmp_path: Path) -> None:
     """On PostgreSQL only: SQLite takes any text."""
-    replay_with(LoginFactory.build(remote_addr="no address"), recorder, database_url, tmp_path)
+    replay_with(LoginFactory.build(remote_addr="no address", network=None), recorder, database_url, tmp_path)
 
 
 def replay_with(poison: NewLogin, recorder: Recorder, database_url: str, tmp_path: Path) -> None:

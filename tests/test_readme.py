@@ -12,11 +12,12 @@ import httpx
 import pytest
 
 from audit_service.cli import main
+from audit_service.database import Base
 from audit_service.environment import NAMES
-from audit_service.history.filters import ErrorFilters, LoginFilters
-from audit_service.models import ErrorEvent, LoginEvent
+from audit_service.history.filters import AdminFilters, ErrorFilters, LoginFilters
+from audit_service.models import AdminEvent, ErrorEvent, LoginEvent
 from audit_service.settings import Settings, setting_help, setting_type
-from audit_service.vocabulary import Reason
+from audit_service.vocabulary import Action, AdminAction, Reason
 from tests.postgres import free_port
 from tests.server import environment, wait_until_up
 
@@ -68,22 +69,21 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def as_written(block: str, folder: Path, url: str) -> list[str]:
+    """Run a block of commands against the service at *url*; return the lines that it prints."""
+    script = block.replace("http://127.0.0.1:8000", url).replace("curl ", "curl -sS -w '\\n' ")
+    done = subprocess.run(
+        ["bash", "-euc", script], cwd=folder, env=environment({}), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return list(filter(None, done.stdout.splitlines()))
+
+
 def test_make_run_and_the_session_of_curl(checkout: Path) -> None:
     (first, _) = commands("Start")
-    (session,) = commands("Try it")
+    (session,), (reporting,) = commands("Try it"), commands("Report logins of other apps")
     with started(first, checkout, free_port()) as url:
-        environ = environment({})
-        as_written = session.replace("http://127.0.0.1:8000", url).replace("curl ", "curl -sS -w '\\n' ")
-        done = subprocess.run(
-            ["bash", "-euc", as_written],
-            cwd=checkout,
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        made, right, wrong, by_json, everything, failures, *history = filter(None, done.stdout.splitlines())
+        made, right, wrong, by_json, everything, failures, *history = as_written(session, checkout, url)
         assert "ada" in made
         assert re.fullmatch(r'\{"message":"you are logged in","username":"ada","event":"01[^"]*"\}', right)
         assert wrong in re.findall(r"`(.*?)`", section("Try it"))
@@ -91,6 +91,9 @@ def test_make_run_and_the_session_of_curl(checkout: Path) -> None:
         assert everything.count('"seq"') == 3
         assert failures.count('"seq"') == 1
         assert len(history) == 4
+        one, two = as_written(reporting, checkout, url)
+        assert one.count('"01') == 1
+        assert "01900000-0000-7000-8000-000000000001" in two
         assert httpx.get(f"{url}/login/").is_success
     assert (checkout / "instance").stat().st_mode & 0o777 == 0o700
 
@@ -100,13 +103,17 @@ def test_the_test_command_is_the_one_that_runs_these() -> None:
     assert "\nmake test" in (PROJECT / ".ci/run").read_text()
 
 
-def test_every_stored_field_is_explained() -> None:
-    documented = {row[0].strip("`"): row[1] for row in table("What is stored")}
-    logins, errors = set(LoginEvent.__table__.columns.keys()), set(ErrorEvent.__table__.columns.keys())
-    assert {name for name, kind in documented.items() if kind in ("both", "logins")} == logins
-    assert {name for name, kind in documented.items() if kind in ("both", "errors")} == errors
-    (reasons,) = [row[2] for row in table("What is stored") if row[0] == "`reason`"]
-    assert re.findall(r"`(\w+)`", reasons) == list(Reason)
+@pytest.mark.parametrize(("model", "place"), [(LoginEvent, "logins"), (ErrorEvent, "errors"), (AdminEvent, "admin")])
+def test_every_stored_field_is_explained(model: type[Base], place: str) -> None:
+    rows = [row for row in table("What is stored") if row[1] == "all" or place in row[1].split(", ")]
+    assert {row[0].strip("`") for row in rows} == set(model.__table__.columns.keys())
+
+
+def test_every_word_of_a_vocabulary_is_explained() -> None:
+    words = {(row[0].strip("`"), row[1]): re.findall(r"`(\w+)`", row[2]) for row in table("What is stored")}
+    assert words["reason", "logins"] == list(Reason)
+    assert words["action", "logins"] == list(Action)
+    assert words["action", "admin"] == list(AdminAction)
 
 
 def test_every_setting_is_explained() -> None:
@@ -122,7 +129,8 @@ def test_every_setting_is_explained() -> None:
 
 def test_every_parameter_and_command_is_named() -> None:
     parameters = {name for row in table("Read the history") for name in re.findall(r"`(\w+)`", row[0])}
-    assert parameters == {*LoginFilters.__struct_fields__, *ErrorFilters.__struct_fields__, "limit", "cursor"}
+    filters = {name for kind in (LoginFilters, ErrorFilters, AdminFilters) for name in kind.__struct_fields__}
+    assert parameters == {*filters, "limit", "cursor"}
     text = section("Commands")
     for name, command in main.commands.items():
         assert f"{name}" in text

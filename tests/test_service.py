@@ -11,15 +11,15 @@ from sqlalchemy.orm import Session
 from audit_service.accounts import add_account
 from audit_service.tokens import add_token
 from audit_service.vocabulary import Role, Scope
-from tests.conftest import PASSWORD, new_postgres_database
+from tests.conftest import ACTOR, PASSWORD, new_postgres_database
 from tests.server import running_service
 
 
 @pytest.fixture
 def reader(engine: Engine) -> dict[str, str]:
     with Session(engine) as session:
-        add_account(session, "ada", Role.USER, PASSWORD)
-        headers = {"Authorization": "Bearer " + add_token(session, "reader", Scope.READ)}
+        add_account(session, "ada", Role.USER, PASSWORD, by=ACTOR)
+        headers = {"Authorization": "Bearer " + add_token(session, "reader", Scope.READ, by=ACTOR)}
         session.commit()
     return headers
 
@@ -38,16 +38,16 @@ def test_the_main_job(service: httpx.Client, reader: dict[str, str]) -> None:
     assert wrong.text == nobody.text
     listed = service.get("/api/logins", headers=reader).json()["items"]
     assert [(item["seq"], item["username"], item["outcome"], item["reason"]) for item in listed] == [
-        (3, "<nobody>", "failure", "unknown_user"),
-        (2, "ada", "failure", "bad_password"),
-        (1, "ada", "success", None),
+        (6, "<nobody>", "failure", "unknown_user"),
+        (5, "ada", "failure", "bad_password"),
+        (4, "ada", "success", None),
     ]
     assert {item["remote_addr"] for item in listed} == {"127.0.0.1"}
     assert all("httpx" in item["user_agent"] for item in listed)
     assert right.json()["event"] == listed[2]["id"]
     assert service.get("/", headers={"Accept": "application/json"}).json()["username"] == "ada"
     own = service.get("/api/logins").json()["items"]  # by the session cookie
-    assert [item["seq"] for item in own] == [2, 1]
+    assert [item["seq"] for item in own] == [5, 4]
 
 
 def test_a_session_works_in_every_process(config: dict[str, object], reader: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from audit_service.database import make_engine
 from audit_service.events import NewEvent
 from audit_service.history.items import ErrorItem, LoginItem
 from audit_service.history.query import find_event
-from audit_service.models import ErrorEvent, LoginEvent, TrailHead
+from audit_service.models import AdminEvent, ErrorEvent, LoginEvent, TrailHead
 from audit_service.settings import Settings
 from audit_service.trail.append import append
 from audit_service.trail.recorder import Recorder
@@ -31,7 +31,7 @@ def connection(engine: Engine) -> Iterator[Connection]:
 def positions(engine: Engine) -> dict[int, UUID]:
     with engine.connect() as connection:
         rows: list[tuple[int, UUID]] = []
-        for model in (LoginEvent, ErrorEvent):
+        for model in (LoginEvent, ErrorEvent, AdminEvent):
             rows += [(row.seq, row.id) for row in connection.execute(select(model.seq, model.id))]
     assert len(rows) == len(dict(rows)), "a position is taken twice"
     return dict(sorted(rows))
@@ -150,6 +150,7 @@ def test_the_triggers_stay_on_for_a_replica(postgres_url: str, postgres_template
             assert {tuple(row) for row in enabled} == {
                 ("login_events", "A"),
                 ("error_events", "A"),
+                ("admin_events", "A"),
                 ("trail_head", "A"),
             }
         with engine.connect() as connection:
