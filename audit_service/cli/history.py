@@ -3,11 +3,13 @@
 import click
 import msgspec
 
-from audit_service.cli.connection import open_session
+from audit_service.cli.connection import actor, open_session
 from audit_service.cli.table import echo_table
 from audit_service.history.filters import LoginFilters
 from audit_service.history.items import LoginItem
 from audit_service.history.query import list_events
+from audit_service.trail.append import store
+from audit_service.vocabulary import AdminAction
 
 COLUMNS = ("timestamp", "action", "outcome", "reason", "username", "remote_addr", "method")
 
@@ -22,6 +24,8 @@ def history(limit: int, *, as_json: bool) -> None:
     """
     with open_session() as session:
         items, _more = list_events(session, LoginItem, LoginFilters(), limit=limit)
+    with open_session(writes=True) as session:
+        store(session.connection(), [actor().did(AdminAction.HISTORY_READ, "audit-service history")])
     if as_json:
         for item in items:
             click.echo(msgspec.json.encode(item))
