@@ -124,7 +124,8 @@ def make_writer(engine: Engine) -> Engine:
     """
     if engine.dialect.name != "sqlite":
         return engine
-    writer = create_engine(engine.url, hide_parameters=True, poolclass=NullPool)
+    options = {"hide_parameters": True, "connect_args": {"timeout": BUSY_TIMEOUT}}
+    writer = create_engine(engine.url, **options, poolclass=NullPool)
     prepare_engine(writer, begin="BEGIN IMMEDIATE")
     return writer
 

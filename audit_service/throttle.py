@@ -52,31 +52,44 @@ def find_refusal(
     session: Session | scoped_session[Any], network: str | None, username: str, limits: Limits, now: datetime
 ) -> Refusal | None:
     """Return why *username*, as it is stored, may not try a password from *network* now; null if it may."""
-    query = (
-        select(LoginEvent.timestamp, LoginEvent.username, LoginEvent.reason)
-        .where(
-            LoginEvent.outcome == Outcome.FAILURE.value,
-            LoginEvent.network == network,
-            LoginEvent.timestamp > now - limits.window,
-            LoginEvent.method == METHOD,
-        )
+    is_failure = [
+        LoginEvent.outcome == Outcome.FAILURE.value,
+        LoginEvent.network == network,
+        LoginEvent.timestamp > now - limits.window,
+        LoginEvent.method == METHOD,
+    ]
+    failures = session.execute(
+        select(LoginEvent.timestamp, LoginEvent.username)
+        .where(*is_failure, LoginEvent.reason != Reason.THROTTLED.value)
         .order_by(LoginEvent.timestamp.desc())
-        .limit((limits.network + 1) * (RECORDED + 1))  # there are no more but by a race: the rest is refused or counted
-    )
-    rows = session.execute(query).all()
-    of_name = [row for row in rows if row.username == username]
-    for key, found, limit in ((username, of_name, limits.name), (ANY, rows, limits.network)):
-        failures = [row.timestamp for row in found if row.reason != Reason.THROTTLED]
-        until = _until(failures, limit, limits.window)
-        if until > now:
-            return Refusal(key, until, is_counted=len(found) - len(failures) >= RECORDED)
-    return None
+        .limit(limits.network)
+    ).all()
+    of_name = [row.timestamp for row in failures if row.username == username]
+    untils = {
+        username: next_attempt(of_name, limits.name, limits.window),
+        ANY: next_attempt([row.timestamp for row in failures], limits.network, limits.window),
+    }
+    key, until = max(untils.items(), key=lambda item: item[1])
+    if until <= now:
+        return None
+    is_refusal = [*is_failure, LoginEvent.reason == Reason.THROTTLED.value]
+    if key != ANY:
+        is_refusal.append(LoginEvent.username == username)
+    recorded = session.execute(select(LoginEvent.id).where(*is_refusal).limit(RECORDED)).all()
+    return Refusal(key, until, is_counted=len(recorded) == RECORDED)
 
 
-def _until(failures: list[datetime], limit: int, window: timedelta) -> datetime:
-    """When the next attempt may be made, after these *failures*, the newest first."""
-    missing = limit - len(failures)
-    if not failures or missing <= 0:
-        return failures[limit - 1] + window if failures else datetime.min.replace(tzinfo=UTC)
-    wait = window / 2**missing
-    return failures[0] + (wait if wait >= SHORTEST else timedelta())
+def next_attempt(failures: list[datetime], limit: int, window: timedelta) -> datetime:
+    """Return when the next attempt may be made after these *failures*, the newest first; they leave the window in time.
+
+    While n failures are within the window, it has to wait for window/2^(limit - n) after the newest one.
+    """
+    if not failures:
+        return datetime.min.replace(tzinfo=UTC)
+    newest = failures[0]
+    times = []
+    for count in range(min(len(failures), limit - 1) + 1):
+        only_so_many = failures[count] + window if count < len(failures) else newest
+        wait = window / 2 ** (limit - count)
+        times.append(max(only_so_many, newest + (wait if wait >= SHORTEST else timedelta())))
+    return min(times)

@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Callable
 
 from audit_service.request_info import USERNAME_LIMIT
-from audit_service.text import clean
+from audit_service.text import REPLACEMENT, clean
 
 MASKED = "***"
 HASHED = "hash:"
@@ -21,11 +21,12 @@ def unknown(username: str, policy: str, key: Callable[[], str]) -> str:
     """Return what is stored for a *username* that matches no account.
 
     *policy* is ``AUDIT_UNKNOWN_USERNAMES``: "keep" it; "hash" it with the *key* (HMAC-SHA256, RFC 2104: the same name
-    is the same text, as long as the key stays); or "mask" it, so that nothing is left.
+    is the same text, as long as the key stays); or "mask" it, so that nothing is left. A kept name that stands for
+    others is marked, so that nobody writes these by hand.
     """
     name = clean(username, USERNAME_LIMIT)
     if policy == "keep":
-        return name
+        return clean(REPLACEMENT + name, USERNAME_LIMIT) if is_reserved(name) else name
     if policy == "mask":
         return MASKED
     digest = hmac.digest(f"unknown usernames {key()}".encode(), name.encode(), hashlib.sha256)

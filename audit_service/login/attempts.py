@@ -73,6 +73,7 @@ def check_password(username: str, password: str) -> Account:
     shared: _Attempts = current_app.extensions[_EXTENSION]
     network = request_info.network_of(request_info.sender().remote_addr)
     with shared.turns.of(network, audit.settings.write_timeout):
+        read_session().rollback()  # what was read before this turn is old: others have failed since
         account = find_account(read_session(), username)
         name = account.username if account else audit.unknown_username(username)
         refusal = _refusal(network, name)
@@ -83,7 +84,7 @@ def check_password(username: str, password: str) -> Account:
             is_right = verify_password(account.password_hash if account else None, password)
             reason = _reason(account, is_right=is_right)
             if reason:
-                _record(username, reason)
+                _record(account.username if account else username, reason)
     if refusal:
         _refuse(refusal, network, name)
     if account is None or reason:
@@ -101,8 +102,9 @@ def _refusal(network: str | None, name: str) -> Refusal | None:
     now = datetime.now(UTC)
     known = shared.known_refusals
     for key in ((network, ANY), (network, name)):
-        if key in known and known[key].until > now:  # failures do not vanish: until then nothing changes
-            return known[key]
+        refusal = known.get(key)
+        if refusal and refusal.until > now:  # more failures can make it later, but not earlier
+            return refusal
     refusal = find_refusal(read_session(), network, name, shared.limits, now)
     if refusal and refusal.is_counted:
         if len(known) >= KNOWN_LIMIT:

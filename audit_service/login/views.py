@@ -22,6 +22,7 @@ from audit_service.login.sessions import (
     start_passwordless_session,
     start_session,
 )
+from audit_service.passwords import check_password as check_new_password
 from audit_service.receivers import stored
 from audit_service.request_info import USERNAME_LIMIT
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
@@ -63,6 +64,7 @@ def login() -> AnyResponse:
         start_passwordless_session(name)
     else:
         account = check_password(username, password)
+        username = account.username
         event = stored(login_signal.send(_app(), username=username, method=method))
         start_session(account)
     if is_browser():
@@ -115,6 +117,7 @@ def change_password() -> AnyResponse:
     current, new = read_texts("current_password", "new_password")
     account = check_password(account.username, current)
     try:
+        check_new_password(new, account.username)  # before the database is locked for it
         with write_session() as database:
             account = get_account(database, account.username)
             set_password(database, account, new, by=current_context().actor(account.username))
