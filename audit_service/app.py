@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from audit_service import login, receivers
 from audit_service.answers import json_answer, register_errors
 from audit_service.browsers import protect
 from audit_service.environment import load_settings
 from audit_service.extension import LoginAudit
+from audit_service.proxies import TrustedProxies
 from audit_service.readiness import readiness
 from audit_service.settings import Settings
 
@@ -39,8 +39,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.add_url_rule("/readyz", view_func=readyz)
     receivers.require_connected()
     if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+        app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     _warn(app, settings)
     return app
 

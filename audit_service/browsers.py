@@ -41,7 +41,7 @@ def refuse_other_sites() -> None:
     if site in ("same-origin", "none"):
         return
     origin = request.headers.get("Origin")
-    if not site and (origin is None or _host(origin) == request.headers.get("Host")):
+    if not site and (not origin or _host(origin) == request.headers.get("Host")):
         return
     raise Forbidden("this request was made by another site, so it is refused")
 

@@ -1,16 +1,19 @@
 """The command line, as a user types it."""
 
+import io
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
 from audit_service.accounts import get_account
 from audit_service.cli import main
+from audit_service.models import Account, TrailHead
 from audit_service.passwords import verify_password
 from audit_service.tokens import find_token
 from audit_service.trail.recorder import Recorder
@@ -46,6 +49,153 @@ def test_accounts(engine: Engine) -> None:
     assert heading.split() == ["username", "role", "created", "disabled"]
     assert row.split()[:2] == ["ada", "auditor"]
     assert PASSWORD not in row
+
+
+NEW_PASSWORD = "another horse, another battery"
+
+
+@pytest.fixture
+def ada(environ: None, engine: Engine) -> None:
+    """An account, made on the command line."""
+    succeed("accounts", "add", "ada", "--role", "user", "--password-stdin", stdin=f"{PASSWORD}\n")
+
+
+def stored(engine: Engine) -> Account:
+    with Session(engine) as session:
+        account = get_account(session, "ada")
+        session.expunge(account)
+        return account
+
+
+@pytest.mark.usefixtures("ada")
+def test_disabling_and_enabling_an_account(engine: Engine) -> None:
+    before = stored(engine)
+    assert succeed("accounts", "disable", "ada") == "disabled the account 'ada' and ended its sessions\n"
+    disabled = stored(engine)
+    assert disabled.disabled_at is not None
+    assert disabled.session_key != before.session_key
+    shown = f"{disabled.disabled_at:%Y-%m-%d %H:%M:%SZ}"
+    assert succeed("accounts", "list").splitlines()[1].endswith(shown)
+    assert succeed("accounts", "enable", "ada") == "enabled the account 'ada'\n"
+    assert stored(engine).disabled_at is None
+    assert len(succeed("accounts", "list").splitlines()[1].split()) == 4  # name, role, day and time: nothing more
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("stdin", [NEW_PASSWORD, f"{NEW_PASSWORD}\n", f"{NEW_PASSWORD}\r\n", f"{NEW_PASSWORD}\nmore\n"])
+def test_setting_the_password_of_an_account(engine: Engine, stdin: str) -> None:
+    before = stored(engine)
+    printed = succeed("accounts", "set-password", "ada", "--password-stdin", stdin=stdin)
+    assert printed == "changed the password of 'ada' and ended its sessions\n"
+    assert verify_password(stored(engine).password_hash, NEW_PASSWORD)
+    assert stored(engine).session_key != before.session_key
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("stdin", ["", "\n", "short\n", "x" * 257, "password1234\n"])
+def test_an_unfit_password_changes_nothing(engine: Engine, stdin: str) -> None:
+    before = stored(engine)
+    result = run("accounts", "set-password", "ada", "--password-stdin", stdin=stdin)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "password" in result.stderr
+    after = stored(engine)
+    assert (after.password_hash, after.session_key) == (before.password_hash, before.session_key)
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_password_without_a_terminal_needs_the_option() -> None:
+    result = run("accounts", "set-password", "ada", stdin=f"{NEW_PASSWORD}\n{NEW_PASSWORD}\n")
+    assert result.exit_code == 2
+    assert "use --password-stdin" in result.stderr
+
+
+class _Typing(io.BytesIO):
+    """Standard input of somebody who thinks: *meanwhile* is done before the first letter arrives."""
+
+    def __init__(self, typed: str, meanwhile: Callable[[], None]) -> None:
+        super().__init__(typed.encode())
+        self._meanwhile = meanwhile
+        self.was_read = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size:  # click reads nothing, to see whether these are bytes
+            self._think()
+        return super().read(size)
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        self._think()
+        return super().read1(-1 if size is None else size)
+
+    def _think(self) -> None:
+        if not self.was_read:
+            self.was_read = True
+            self._meanwhile()
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("command", [["add", "bob", "--role", "user"], ["set-password", "ada"]], ids=" ".join)
+def test_nobody_waits_for_who_types_a_password(engine: Engine, command: list[str]) -> None:
+    """Else one terminal that is left open keeps all logins out of an SQLite trail."""
+
+    def somebody_logs_in() -> None:
+        with engine.begin() as connection:
+            connection.execute(update(TrailHead).values(size=TrailHead.size))
+
+    stdin = _Typing(f"{NEW_PASSWORD}\n", somebody_logs_in)
+    result = CliRunner().invoke(main, ["accounts", *command, "--password-stdin"], input=stdin)
+    assert stdin.was_read
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("role", ["auditor", "admin", "user"])
+def test_setting_the_role_of_an_account(engine: Engine, role: str) -> None:
+    before = stored(engine)
+    assert f"has the role {role} now" in succeed("accounts", "set-role", "ada", role)
+    assert (stored(engine).role, succeed("accounts", "list").splitlines()[1].split()[1]) == (role, role)
+    assert stored(engine).session_key != before.session_key
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_role_that_there_is_not(engine: Engine) -> None:
+    result = run("accounts", "set-role", "ada", "god")
+    assert result.exit_code == 2
+    assert "'user', 'auditor', 'admin'" in result.stderr
+    assert stored(engine).role == "user"
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(
+    ("options", "stdin", "is_removed"),
+    [
+        (["--yes"], None, True),
+        ([], "y\n", True),
+        ([], "yes\n", True),
+        ([], "n\n", False),
+        ([], "\n", False),
+        ([], "", False),
+    ],
+)
+def test_removing_an_account_asks_first(options: list[str], stdin: str | None, is_removed: bool) -> None:
+    result = run("accounts", "remove", "ada", *options, stdin=stdin)
+    assert result.exit_code == (0 if is_removed else 1)
+    assert ("'disable' can be undone" in result.output) == (not options)
+    assert ("removed the account 'ada'" in result.stdout) == is_removed
+    assert ("ada" in succeed("accounts", "list")) == (not is_removed)
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(
+    "command",
+    [["disable"], ["enable"], ["set-password", "--password-stdin"], ["set-role"], ["remove", "--yes"]],
+    ids=lambda command: command[0],
+)
+@pytest.mark.parametrize("name", ["nobody", "ADA", "ada ", "x" * 300])
+def test_an_account_that_there_is_not(command: list[str], name: str) -> None:
+    arguments = [command[0], name, *command[1:], *(["user"] if command[0] == "set-role" else [])]
+    result = run("accounts", *arguments, stdin=f"{NEW_PASSWORD}\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"Error: there is no account {name!r}: 'audit-service accounts list' shows all\n"
 
 
 @pytest.mark.usefixtures("environ", "engine")

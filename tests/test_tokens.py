@@ -1,9 +1,15 @@
 """Tokens."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from audit_service.database import db
 from audit_service.errors import AccountError
 from audit_service.tokens import add_token, find_token, list_tokens, revoke_token
 from audit_service.vocabulary import Scope
@@ -43,3 +49,93 @@ def test_errors(engine: Engine) -> None:
             revoke_token(session, "other", by=ACTOR)
         with pytest.raises(AccountError, match="a token's name must be"):
             add_token(session, "a\x00", Scope.READ, by=ACTOR)
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 65, "a\nb", "\ud800"])
+def test_unfit_names(engine: Engine, name: str) -> None:
+    with Session(engine) as session:
+        with pytest.raises(AccountError, match="a token's name must be"):
+            add_token(session, name, Scope.READ, by=ACTOR)
+        assert list_tokens(session) == []
+
+
+def test_a_name_is_taken_for_good(engine: Engine) -> None:
+    with Session(engine) as session:
+        add_token(session, "poller", Scope.READ, by=ACTOR)
+        revoke_token(session, "poller", by=ACTOR)
+        session.commit()
+        with pytest.raises(AccountError, match="there is, or was, a token 'poller'"):
+            add_token(session, "poller", Scope.REPORT, by=ACTOR)
+
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def test_a_token_expires(engine: Engine) -> None:
+    with Session(engine) as session, time_machine.travel(NOON, tick=False) as clock:
+        token = add_token(session, "poller", Scope.READ, by=ACTOR, expires_at=NOON + HOUR)
+        forever = add_token(session, "forever", Scope.READ, by=ACTOR)
+        session.commit()
+        valid = []
+        for passed in (timedelta(), HOUR - timedelta(microseconds=1), HOUR, 2 * HOUR):
+            clock.move_to(NOON + passed)
+            session.expire_all()
+            valid.append(find_token(session, token, Scope.READ) is not None)
+            assert find_token(session, forever, Scope.READ)
+        assert valid == [True, True, False, False]
+
+
+@pytest.mark.parametrize("expires_at", [NOON - HOUR, NOON])
+def test_a_token_must_expire_in_the_future(engine: Engine, expires_at: datetime) -> None:
+    with Session(engine) as session, time_machine.travel(NOON, tick=False):
+        with pytest.raises(AccountError, match="must expire in the future"):
+            add_token(session, "poller", Scope.READ, by=ACTOR, expires_at=expires_at)
+        assert list_tokens(session) == []
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_a_scope_does_not_open_another(engine: Engine, scope: Scope) -> None:
+    with Session(engine) as session:
+        token = add_token(session, "one", scope, by=ACTOR)
+        assert [each for each in Scope if find_token(session, token, each)] == [scope]
+
+
+def test_scopes_on_the_routes(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():
+        tokens = {scope: add_token(db.session(), scope.value, scope, by=ACTOR) for scope in Scope}
+        db.session.commit()
+    statuses = {}
+    for scope, token in tokens.items():
+        headers = {"Authorization": f"Bearer {token}"}
+        reads = [
+            client.get(f"/api/{path}", headers=headers).status_code for path in ("logins", "errors", "admin-events")
+        ]
+        reported = client.post("/login/", json={"username": "ada", "outcome": "success"}, headers=headers)
+        statuses[scope] = [*reads, reported.status_code]
+    assert statuses == {Scope.READ: [200, 200, 200, 401], Scope.REPORT: [401, 401, 401, 200]}
+
+
+def test_the_last_use_is_known_to_the_minute(app: Flask, client: FlaskClient, token: dict[str, str]) -> None:
+    def last_use() -> datetime | None:
+        with app.app_context():
+            (stored,) = list_tokens(db.session())
+            return stored.last_used_at
+
+    assert last_use() is None
+    with time_machine.travel(NOON, tick=False) as clock:
+        seen = []
+        for seconds in (0, 1, 59, 1, 30, 31):  # at 0, 1, 60, 61, 91, 122
+            clock.shift(seconds)
+            assert client.get("/api/logins", headers=token).status_code == 200
+            last = last_use()
+            assert last is not None
+            seen.append(int((last - NOON).total_seconds()))
+            assert datetime.now(UTC) - last <= timedelta(minutes=1)
+    assert seen == [0, 0, 0, 61, 61, 122]
+
+
+def test_what_is_refused_is_no_use(app: Flask, client: FlaskClient, token: dict[str, str]) -> None:
+    assert client.post("/login/", json={"username": "ada", "outcome": "success"}, headers=token).status_code == 401
+    with app.app_context():
+        assert [stored.last_used_at for stored in list_tokens(db.session())] == [None]

@@ -28,8 +28,9 @@ def add(name: str, role: str, *, password_stdin: bool) -> None:
 
     Asks for its password: 12 to 256 characters, not its name, and none of the most common ones.
     """
+    password = _password(from_stdin=password_stdin)
     with open_session(writes=True) as session:
-        service.add_account(session, name, Role(role), _password(from_stdin=password_stdin), by=actor())
+        service.add_account(session, name, Role(role), password, by=actor())
     click.echo(f"made the account {name!r} with the role {role}")
 
 
@@ -73,9 +74,11 @@ def set_password(name: str, *, password_stdin: bool) -> None:
 
     Ends its sessions at once.
     """
+    with open_session() as session:
+        service.get_account(session, name)
+    password = _password(from_stdin=password_stdin)  # before the database is locked: nobody waits for who types
     with open_session(writes=True) as session:
-        account = service.get_account(session, name)
-        service.set_password(session, account, _password(from_stdin=password_stdin), by=actor())
+        service.set_password(session, service.get_account(session, name), password, by=actor())
     click.echo(f"changed the password of {name!r} and ended its sessions")
 
 

@@ -71,8 +71,9 @@ def read_reports(token: Token) -> list[NewLogin]:
     items = body if isinstance(body, list) else [body]
     if not items or not isinstance(body, list | dict):
         raise BadRequest('send a JSON object, {"username": "…", "outcome": "…"}, or a list of them')
-    if len(items) > LIST_LIMIT:
-        raise RequestEntityTooLarge(f"a list may have {LIST_LIMIT} items, this one has {len(items)}")
+    most = min(LIST_LIMIT, current_context().settings.queue_limit)
+    if len(items) > most:
+        raise RequestEntityTooLarge(f"a list may have {most} items, this one has {len(items)}")
     events = [_event(place, item, token) for place, item in enumerate(items)]
     seen: dict[UUID, int] = {}
     for place, event in enumerate(events):

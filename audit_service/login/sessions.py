@@ -19,7 +19,7 @@ from audit_service.login.cookie import CookieSessions
 from audit_service.models import Account, EndedSession
 from audit_service.vocabulary import Role
 
-RENEWAL = 60  # seconds: how exactly the last request of a session is known
+RENEWAL = 60  # seconds: how exactly the last request of a session is known, at least
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,7 @@ def start_passwordless_session(username: str) -> None:
 
 def end_session() -> None:
     """End the session, if there is one, for every copy of its cookie."""
-    if current_user.is_authenticated:
-        now = datetime.now(UTC)
-        lifetime = timedelta(seconds=current_context().settings.session_lifetime)
-        with write_session() as database:
-            database.execute(delete(EndedSession).where(EndedSession.until < now))
-            database.merge(EndedSession(session_id=session["id"], until=now + lifetime))
+    _end_for_good()
     logout_user()
     session.clear()
 
@@ -85,7 +80,18 @@ def session_account() -> Account | None:
     return read_session().get(Account, int(key)) if kind == "account" else None
 
 
+def _end_for_good() -> None:
+    if not session.get("id"):
+        return
+    now = datetime.now(UTC)
+    lifetime = timedelta(seconds=current_context().settings.session_lifetime)
+    with write_session() as database:
+        database.execute(delete(EndedSession).where(EndedSession.until < now))
+        database.merge(EndedSession(session_id=session["id"], until=now + lifetime))
+
+
 def _start(user: SessionUser, key: str) -> None:
+    _end_for_good()
     session.clear()
     login_user(user)
     session["username"] = user.username  # so that an error event can name it without asking the database
@@ -116,7 +122,7 @@ def _is_in_time() -> bool:
     started, seen = _number("started"), _number("seen")
     if now - started > settings.session_lifetime or now - seen > settings.session_idle or not session.get("id"):
         return False
-    if now - seen >= RENEWAL:
+    if now - seen >= min(RENEWAL, settings.session_idle // 10):
         session["seen"] = now
     return True
 
