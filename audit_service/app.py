@@ -10,6 +10,7 @@ from audit_service.answers import json_answer, register_errors
 from audit_service.browsers import protect
 from audit_service.environment import load_settings
 from audit_service.extension import LoginAudit
+from audit_service.logs import scrub_logs
 from audit_service.proxies import TrustedProxies
 from audit_service.readiness import readiness
 from audit_service.settings import Settings
@@ -29,6 +30,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_mapping(config or {})
     settings = load_settings(app.config)
     app.secret_key = settings.signing_key()
+    scrub_logs(app)
     LoginAudit(session_viewer=login.session_viewer).init_app(app, settings)
     protect(app)
     login.init_sessions(app)

@@ -21,16 +21,18 @@ _SECRETS = [
     (re.compile(r"\?[^\s\"'<>?=]{1,255}=[^\s\"'<>]*"), "?***"),
     # Authorization: …, Cookie: … to the end of the line
     (re.compile(r"((?:authorization|cookie)[\"']?\s{0,9}[=:]).*", re.IGNORECASE), r"\1 ***"),
-    # password=…, "token": "…", secret => …
+    # password=…, "token": "…", secret_key => …
     (
         re.compile(
-            rf"((?:{_NAMES})[\"']?\s{{0,9}}(?:=>|[=:])\s{{0,9}})"
+            rf"((?:{_NAMES})[A-Za-z0-9_-]{{0,32}}[\"']?\s{{0,9}}(?:=>|[=:])\s{{0,9}})"
             r"(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|[^,;&)}\]\n]+)",
             re.IGNORECASE,
         ),
         r"\1***",
     ),
     (re.compile(r"\baud_[A-Za-z0-9_-]{20,}"), "***"),
+    # the value that PostgreSQL repeats when it is none of the type
+    (re.compile(r"(invalid input syntax for [^:\n]{1,99}:|value) \"[^\n]*\""), r"\1 ***"),
     # the values of rows that SQLAlchemy (parameters) and PostgreSQL (DETAIL) add to their errors
     (re.compile(r"(\[parameters:|DETAIL:) .*"), r"\1 ***"),
 ]

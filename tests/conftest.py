@@ -18,6 +18,7 @@ from audit_service.accounts import add_account
 from audit_service.context import context_of
 from audit_service.database import db, make_engine
 from audit_service.events import Actor
+from audit_service.passwords import hash_password
 from audit_service.settings import Settings
 from audit_service.tokens import add_token
 from audit_service.trail.recorder import Recorder
@@ -170,10 +171,17 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    """A real hash of ``PASSWORD``: made once, since it is meant to take long."""
+    return hash_password(PASSWORD)
+
+
 @pytest.fixture
-def accounts(app: Flask) -> dict[Role, str]:
+def accounts(app: Flask, password_hash: str) -> dict[Role, str]:
     """An account of each role, named like it, with the password ``PASSWORD``."""
-    with app.app_context():
+    with app.app_context(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audit_service.accounts.hash_password", lambda _password: password_hash)
         for role in Role:
             add_account(db.session(), role.value, role, PASSWORD, by=ACTOR)
         db.session.commit()

@@ -30,7 +30,8 @@ def migrate() -> None:
         before = schema.current_revision(engine)
         schema.migrate(engine)
         after = schema.current_revision(engine)
-    click.echo(f"{engine.url} is at revision {after}" + ("" if before == after else f" (was {before or 'empty'})"))
+    url = engine.url.set(query={})  # where a password may stand, too
+    click.echo(f"{url} is at revision {after}" + ("" if before == after else f" (was {before or 'empty'})"))
 
 
 @click.command()
