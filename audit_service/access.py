@@ -30,12 +30,19 @@ def current_viewer() -> Viewer:
     return viewer
 
 
+def presented_token() -> str | None:
+    """Return what the request presents as its bearer token (RFC 6750, section 2.1); null if it presents none.
+
+    Not by Werkzeug's ``request.authorization``, which raises for some headers that are no ASCII.
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
 def require_token(scope: Scope) -> Token:
     """Return the token that the request presents, if it is valid for *scope*, else raise ``Unauthorized`` (401)."""
-    sent = request.authorization
-    token = None
-    if sent is not None and sent.type == "bearer" and sent.token:
-        token = find_token(read_session(), sent.token, scope)
+    sent = presented_token()
+    token = find_token(read_session(), sent, scope) if sent else None
     if token is None:
         _record_refusal(f"network:{network_of(parse_address(request.remote_addr))}")
         raise Unauthorized(

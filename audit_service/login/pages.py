@@ -1,6 +1,7 @@
 """Answers for people with a browser, where others get JSON."""
 
 from flask import Response, render_template, request
+from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 
 from audit_service.answers import describe, page, problem
@@ -48,7 +49,8 @@ def error_answer(error: Exception) -> Response:
     """Answer any error: a problem, or for a browser a page."""
     if isinstance(error, HTTPException) and isinstance(error.response, Response):
         return error.response
-    if not is_browser() or request.path.startswith("/api/"):
+    has_links = request_ctx.url_adapter is not None  # else the Host header is none that links could be made with
+    if not is_browser() or not has_links or request.path.startswith("/api/"):
         return problem(error)
     status, detail = describe(error)
     if request.endpoint == "audit_login.login":

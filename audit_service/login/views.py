@@ -6,7 +6,7 @@ from flask import Blueprint, Flask, Response, current_app, redirect, request, ur
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from audit_service.access import require_token
+from audit_service.access import presented_token, require_token
 from audit_service.accounts import get_account, set_password
 from audit_service.answers import OUR_ERRORS, json_answer, register_errors
 from audit_service.context import current_context, write_session
@@ -48,8 +48,7 @@ def login() -> AnyResponse:
 
     With a token of the scope ``report`` nobody logs in: logins that another app has checked are recorded.
     """
-    sent = request.authorization
-    if sent is not None and sent.type == "bearer":
+    if presented_token() is not None:
         return report()
     username, password = read_texts("username", "password")
     username, method = username.strip(" "), current_context().settings.login
