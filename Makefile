@@ -3,7 +3,7 @@ export UV_PYTHON_DOWNLOADS = never
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := .venv/bin
 
-.PHONY: help run test check format test-faults bench test-compose clean
+.PHONY: help run test check format test-faults test-security bench test-compose clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,6 +28,9 @@ format: .venv/dev ## put the code into its one format
 
 test-faults: .venv/dev ## the long proofs: kill, hang, fill and cut, and lose nothing (about 15 minutes)
 	$(RUN)/python -m tests.faults
+
+test-security: .venv/dev ## the long proofs of security: fuzz, inject, hunt for secrets, time and flood (about an hour)
+	$(RUN)/python -m tests.security $(ARGS)
 
 bench: .venv/dev ## logins per second next to other ways of keeping them (needs wrk; about 6 minutes)
 	$(RUN)/python -m benchmarks.logins $(ARGS)
