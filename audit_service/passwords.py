@@ -1,5 +1,8 @@
 """Passwords: hashed with argon2id, with the parameters that OWASP's password storage cheat sheet gives first."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from unicodedata import normalize
 
 from argon2 import PasswordHasher
@@ -36,14 +39,14 @@ def check_password(password: str, username: str) -> None:
 
 def hash_password(password: str) -> str:
     """Return the hash to store; it names its algorithm and parameters."""
-    return _hasher.hash(_bytes(password))
+    return _pool(os.getpid()).submit(_hasher.hash, _bytes(password)).result()
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
     """Tell whether *password* belongs to the hash. With no hash the answer is no, after the same work."""
     try:
         # An over-long password costs what others cost: no more than this is hashed, and it matches nothing.
-        _hasher.verify(password_hash or _NOBODY, _bytes(password[: MAX_LENGTH + 1]))
+        _pool(os.getpid()).submit(_hasher.verify, password_hash or _NOBODY, _bytes(password[: MAX_LENGTH + 1])).result()
     except (VerifyMismatchError, InvalidHashError):
         return False
     return password_hash is not None
@@ -54,8 +57,14 @@ def needs_rehash(password_hash: str) -> bool:
     return _hasher.check_needs_rehash(password_hash)
 
 
+@cache
+def _pool(_process: int) -> ThreadPoolExecutor:
+    """Threads of this process that hash: a thread keeps the 19 MiB that a hash takes, so there are few of them."""
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="audit-passwords")
+
+
 def _bytes(password: str) -> bytes:
     return password.encode("utf-8", "surrogatepass")  # whatever text arrives, it can be compared
 
 
-_NOBODY = hash_password("")  # stands in for the hash of an account that does not exist
+_NOBODY = _hasher.hash("")  # stands in for the hash of an account that does not exist
