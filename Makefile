@@ -13,7 +13,7 @@ run: .venv/runtime ## migrate an embedded SQLite database, make the first accoun
 	@exec $(RUN)/audit-service serve
 
 test: .venv/dev ## run the tests, on SQLite and on a PostgreSQL that they start themselves
-	$(RUN)/pytest -n $$(($$(nproc) + 1)) --dist worksteal $(ARGS)
+	$(RUN)/pytest -n $$(($$(nproc) * 2)) --dist worksteal $(ARGS)
 
 check: .venv/dev ## lint, format, types, import contracts, lock file
 	$(UV) lock --check

@@ -44,7 +44,7 @@ def require_token(scope: Scope) -> Token:
     sent = presented_token()
     token = find_token(read_session(), sent, scope) if sent else None
     if token is None:
-        _record_refusal(f"network:{network_of(parse_address(request.remote_addr))}")
+        _record_refusal(f"network:{network_of(parse_address(request.remote_addr)) or 'unknown'}")
         raise Unauthorized(
             f"the Authorization header carries no valid token: {_how(scope)}",
             www_authenticate=_challenge("invalid_token"),

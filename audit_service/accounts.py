@@ -86,13 +86,17 @@ def set_role(session: Writer, account: Account, role: Role, *, by: Actor) -> Non
 
 def disable(session: Writer, account: Account, *, by: Actor) -> None:
     """Let nobody in as this account, and end all its sessions; the caller commits."""
-    account.disabled_at = account.disabled_at or datetime.now(UTC)
+    if account.disabled_at:
+        return
+    account.disabled_at = datetime.now(UTC)
     account.session_key = _session_key()
     _record(session, by, AdminAction.ACCOUNT_DISABLED, account)
 
 
 def enable(session: Writer, account: Account, *, by: Actor) -> None:
     """Undo ``disable``; the sessions stay ended. The caller commits."""
+    if account.disabled_at is None:
+        return
     account.disabled_at = None
     _record(session, by, AdminAction.ACCOUNT_ENABLED, account)
 

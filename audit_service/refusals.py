@@ -93,6 +93,8 @@ def close_windows(engine: Engine, window: timedelta) -> int:
         if not connection.scalar(select(exists().where(is_over))):
             return 0
     with engine.begin() as connection:
+        keys = (RefusedAttempts.network, RefusedAttempts.username, RefusedAttempts.app)
+        connection.execute(select(*keys).where(is_over).order_by(*keys).with_for_update())  # in the order of all others
         rows = connection.execute(delete(RefusedAttempts).where(is_over).returning(RefusedAttempts)).all()
         if rows:  # else another process was first
             store(connection, [_event(row) for row in rows])

@@ -23,8 +23,12 @@ USE_INTERVAL = timedelta(minutes=1)  # how exactly the last use is kept
 
 def add_token(session: Session, name: str, scope: Scope, *, by: Actor, expires_at: datetime | None = None) -> str:
     """Make a token of 256 random bits and return it, for the only time; the caller commits. Raises ``AccountError``."""
-    if not name.strip() or fit(name, NAME_LIMIT) is None:
-        raise AccountError(f"a token's name must be 1 to {NAME_LIMIT} characters, without control characters")
+    given, name = name, fit(name, NAME_LIMIT) or ""
+    if not name or name != name.strip(" "):
+        raise AccountError(
+            f"a token's name must be 1 to {NAME_LIMIT} characters, without control characters or spaces at its ends, "
+            f"not {given[:NAME_LIMIT]!r}"
+        )
     now = datetime.now(UTC)
     if expires_at is not None and expires_at <= now:
         raise AccountError("a token must expire in the future")

@@ -9,12 +9,13 @@ from audit_service.text import REPLACEMENT, clean
 
 MASKED = "***"
 HASHED = "hash:"
+ACTORS = ("cli:", "token:", "network:")  # in admin events, who is no account
 ANY = "*"  # attempts under many names, counted together
 
 
 def is_reserved(name: str) -> bool:
     """Tell whether *name* stands for others, so that it can be nobody's own."""
-    return name in (MASKED, ANY) or name.startswith(HASHED)
+    return name in (MASKED, ANY) or name.startswith((HASHED, *ACTORS))
 
 
 def unknown(username: str, policy: str, key: Callable[[], str]) -> str:

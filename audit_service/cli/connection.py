@@ -1,7 +1,7 @@
 """The database that the settings name, for a command."""
 
-import getpass
 import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +20,11 @@ from audit_service.text import clean
 
 
 def actor(settings: Settings | None = None) -> Actor:
-    """Return who runs the command: the user of the system, as ``cli:NAME``."""
+    """Return who runs the command: the user of the system, as ``cli:NAME``, whatever the environment says."""
     settings = settings or load_settings()
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without a name
         user = str(os.getuid())
     return Actor(name=clean(f"cli:{user}", USERNAME_LIMIT), app=settings.app_name or "audit_service")
 

@@ -67,7 +67,7 @@ def serve() -> None:
     address = _free_address(settings.host, settings.port)
     _record(settings, AdminAction.RECORDING_STARTED)
     click.echo(f"serving on http://{settings.host}:{settings.port} (Ctrl-C stops)")
-    Server(
+    server = Server(
         "audit_service.app:create_app",
         factory=True,
         interface=Interfaces.WSGI,
@@ -80,8 +80,11 @@ def serve() -> None:
         websockets=False,
         log_access=False,
         log_level=LogLevels.error,
-    ).serve()
-    _record(settings, AdminAction.RECORDING_STOPPED)
+    )
+    try:
+        server.serve()
+    finally:  # it exits when its workers end again and again
+        _record(settings, AdminAction.RECORDING_STOPPED)
 
 
 def _record(settings: Settings, action: AdminAction) -> None:

@@ -46,9 +46,7 @@ def replay() -> None:
 
     replayed = 0
     with click.progressbar(length=events.state().length, label="replaying") as bar:
-        for count in events.replay(
-            lambda batch: link.append(batch, time.monotonic() + settings.write_timeout), is_poison
-        ):
+        for count in events.replay(append, is_poison):
             replayed += count
             bar.update(count)
     link.close()

@@ -31,7 +31,7 @@ _EXTENSION = "audit_attempts"
 
 
 class _Turns:
-    """Locks for networks. One attempt of a network at a time: many at once would pass the throttle together."""
+    """Turns for networks. One attempt of a network at a time: many at once would pass the throttle together."""
 
     def __init__(self) -> None:
         self._locks = [threading.Lock() for _ in range(64)]

@@ -29,7 +29,7 @@ def append(connection: Connection, events: Iterable[NewEvent]) -> None:
     passed over. Raises what SQLAlchemy raises; then nothing of the batch is stored, unless the answer to the commit was
     lost.
     """
-    remaining = {event.id: event for event in events}
+    remaining = {(type(event), event.id): event for event in events}
     while remaining:
         try:
             with connection.begin():
@@ -39,8 +39,8 @@ def append(connection: Connection, events: Iterable[NewEvent]) -> None:
             stored = _stored_ids(connection, remaining.values())
             if not stored:
                 raise
-            for event_id in stored:
-                del remaining[event_id]
+            for key in stored:
+                del remaining[key]
         else:
             return
 
@@ -58,12 +58,13 @@ def store(connection: Connection, events: Iterable[NewEvent]) -> None:
         _store_on_sqlite(connection, by_kind)
 
 
-def _stored_ids(connection: Connection, events: Iterable[NewEvent]) -> list[UUID]:
-    found: list[UUID] = []
+def _stored_ids(connection: Connection, events: Iterable[NewEvent]) -> list[tuple[type[NewEvent], UUID]]:
+    found: list[tuple[type[NewEvent], UUID]] = []
     with connection.begin():
         for kind, table in TABLES.items():
             wanted = [event.id for event in events if type(event) is kind]
-            found += connection.execute(select(table.c.id).where(table.c.id.in_(wanted))).scalars()
+            ids = connection.execute(select(table.c.id).where(table.c.id.in_(wanted))).scalars()
+            found += [(kind, event_id) for event_id in ids]
     return found
 
 

@@ -103,7 +103,8 @@ def _secrets_at_hand() -> dict[str, str]:
 def serve_leaks(port: int) -> None:
     """As ``audit-service serve`` does."""
     Server(
-        "tests.security:app_that_leaks", factory=True, interface=Interfaces.WSGI, address="127.0.0.1", port=port,
+        "tests.security.canaries:app_that_leaks",
+        factory=True, interface=Interfaces.WSGI, address="127.0.0.1", port=port,
         workers=1, blocking_threads=8, respawn_failed_workers=True, websockets=False, log_access=False,
         log_level=LogLevels.error,
     ).serve()  # fmt: skip
