@@ -3,7 +3,7 @@
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -164,6 +164,20 @@ def app(config: dict[str, object]) -> Iterator[Flask]:
     with SaveThrough(context_of(app).recorder):
         yield app
     close(app)
+
+
+@pytest.fixture
+def make_app(config: dict[str, object]) -> Iterator[Callable[..., Flask]]:
+    """Makes further apps, processes so to speak, on the same database."""
+    made: list[Flask] = []
+
+    def make(**settings: object) -> Flask:
+        made.append(create_app({**config, **settings}))
+        return made[-1]
+
+    yield make
+    for app in made:
+        close(app)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import os
 import pwd
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,6 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from audit_service import create_app
 from audit_service.context import context_of
 from audit_service.database import db
 from audit_service.errors import AccountError
@@ -25,7 +24,7 @@ from audit_service.history.query import list_events
 from audit_service.models import AdminEvent, LoginEvent, TrailHead
 from audit_service.tokens import add_token
 from audit_service.vocabulary import AdminAction, Role, Scope
-from tests.conftest import ACTOR, PASSWORD, close
+from tests.conftest import ACTOR, PASSWORD
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory, SaveThrough
 from tests.server import running_service
 from tests.test_cli import run, succeed
@@ -51,20 +50,6 @@ def logged_in(app: Flask, name: str) -> FlaskClient:
     client = app.test_client()
     assert client.post("/login/", data={"username": name, "password": PASSWORD}).status_code == 200
     return client
-
-
-@pytest.fixture
-def make_app(config: dict[str, object]) -> Iterator[Callable[..., Flask]]:
-    """Makes further apps, processes so to speak, on the same database."""
-    made: list[Flask] = []
-
-    def make(**settings: object) -> Flask:
-        made.append(create_app({**config, **settings}))
-        return made[-1]
-
-    yield make
-    for app in made:
-        close(app)
 
 
 def test_a_look_is_one_event_for_each_reader_question_and_minute(

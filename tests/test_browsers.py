@@ -1,7 +1,7 @@
 """What browsers are told, and which of their requests are refused."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import audit_service
-from audit_service import create_app
 from audit_service.vocabulary import Role
-from tests.conftest import PASSWORD, close
+from tests.conftest import PASSWORD
 from tests.test_login import BROWSER, log_in
 from tests.test_receivers import logins
 
@@ -91,16 +90,9 @@ def production(app: Flask, accounts: dict[Role, str]) -> Flask:
 
 
 @pytest.fixture
-def make_app(config: dict[str, object], accounts: dict[Role, str]) -> Iterator[Callable[..., Flask]]:
-    made: list[Flask] = []
-
-    def make(**settings: object) -> Flask:
-        made.append(create_app({**config, **settings}))
-        return made[-1]
-
-    yield make
-    for app in made:
-        close(app)
+def make_app(accounts: dict[Role, str], make_app: Callable[..., Flask]) -> Callable[..., Flask]:
+    """With the accounts on their database."""
+    return make_app
 
 
 @pytest.mark.parametrize("accept", [{}, BROWSER], ids=["JSON", "browser"])

@@ -1,7 +1,7 @@
 """Logins that another app has checked, and reports with a token."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,12 +13,11 @@ from flask.testing import FlaskClient
 from uuid_utils.compat import uuid7
 from werkzeug.test import TestResponse
 
-from audit_service import create_app
 from audit_service.database import db
 from audit_service.history.items import LoginItem
 from audit_service.tokens import add_token, revoke_token
 from audit_service.vocabulary import Role, Scope
-from tests.conftest import ACTOR, PASSWORD, close
+from tests.conftest import ACTOR, PASSWORD
 from tests.test_receivers import logins
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -418,19 +417,6 @@ def test_the_login_form_ignores_other_authorization(
     fields = {"username": "user", "password": PASSWORD}
     assert client.post("/login/", data=fields, headers={"Authorization": sent}).status_code == 200
     assert [(item.username, item.method) for item in logins(app)] == [("user", "password")]
-
-
-@pytest.fixture
-def make_app(config: dict[str, object]) -> Iterator[Callable[..., Flask]]:
-    made: list[Flask] = []
-
-    def make(**settings: object) -> Flask:
-        made.append(create_app({**config, **settings}))
-        return made[-1]
-
-    yield make
-    for app in made:
-        close(app)
 
 
 @pytest.mark.parametrize("policy", ["keep", "hash", "mask"])

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from audit_service import accounts as service
-from audit_service import create_app
 from audit_service.context import context_of
 from audit_service.database import db
 from audit_service.history.filters import EventFilters
@@ -26,7 +25,7 @@ from audit_service.history.items import AdminItem
 from audit_service.history.query import list_events
 from audit_service.models import Account, EndedSession
 from audit_service.vocabulary import AdminAction, Role
-from tests.conftest import ACTOR, PASSWORD, close
+from tests.conftest import ACTOR, PASSWORD
 from tests.test_login import BROWSER, log_in
 from tests.test_receivers import logins
 
@@ -65,17 +64,9 @@ def admin_events(app: Flask, action: AdminAction) -> list[AdminItem]:
 
 
 @pytest.fixture
-def make_app(config: dict[str, object], accounts: dict[Role, str]) -> Iterator[Callable[..., Flask]]:
-    """Makes further apps, processes so to speak, on the same database; ``accounts`` are there."""
-    made: list[Flask] = []
-
-    def make(**settings: object) -> Flask:
-        made.append(create_app({**config, **settings}))
-        return made[-1]
-
-    yield make
-    for app in made:
-        close(app)
+def make_app(accounts: dict[Role, str], make_app: Callable[..., Flask]) -> Callable[..., Flask]:
+    """With the accounts on their database."""
+    return make_app
 
 
 @pytest.mark.parametrize(
