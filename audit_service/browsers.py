@@ -2,8 +2,10 @@
 
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 from werkzeug.exceptions import Forbidden
+
+from audit_service.request_info import real_request
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -35,23 +37,23 @@ def refuse_other_sites() -> None:
     As Go's ``http.CrossOriginProtection`` does: by Fetch Metadata (``Sec-Fetch-Site``), and for browsers that do not
     send it by comparing ``Origin`` (RFC 6454) with ``Host``. Who sends neither is no browser, and needs no token.
     """
-    if request.method in _SAFE:
+    current = real_request()
+    if current.method in _SAFE:
         return
-    site = request.headers.get("Sec-Fetch-Site")
+    site = current.headers.get("Sec-Fetch-Site")
     if site in ("same-origin", "none"):
         return
-    origin = request.headers.get("Origin")
-    if not site and (not origin or _host(origin) == request.headers.get("Host")):
+    origin = current.headers.get("Origin")
+    if not site and (not origin or _host(origin) == current.headers.get("Host")):
         return
     raise Forbidden("this request was made by another site, so it is refused")
 
 
 def add_headers(response: Response) -> Response:
     """Add the headers that every answer has; one that has its own keeps it."""
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    if request.is_secure:
-        response.headers.setdefault("Strict-Transport-Security", _TRANSPORT_SECURITY)
+    own = {name.lower() for name, _ in response.headers}
+    ours = {**_HEADERS, "Strict-Transport-Security": _TRANSPORT_SECURITY} if real_request().is_secure else _HEADERS
+    response.headers.extend({name: value for name, value in ours.items() if name.lower() not in own})
     return response
 
 

@@ -94,10 +94,9 @@ def _start(user: SessionUser, key: str) -> None:
     _end_for_good()
     session.clear()
     login_user(user)
-    session["username"] = user.username  # so that an error event can name it without asking the database
-    session["id"] = uuid4().hex
-    session["key"] = key
-    session["started"] = session["seen"] = int(time.time())
+    now = int(time.time())
+    # The username is there so that an error event can name it without asking the database.
+    session.update(username=user.username, id=uuid4().hex, key=key, started=now, seen=now)
 
 
 def _load(user_id: str) -> SessionUser | None:
