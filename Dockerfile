@@ -1,6 +1,6 @@
 FROM python:3.13-slim AS build
 RUN pip install --no-cache-dir uv
-ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
+ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1
 WORKDIR /build
 COPY pyproject.toml uv.lock README.md LICENSE ./
 RUN UV_PROJECT_ENVIRONMENT=/app uv sync --locked --no-dev --no-install-project

@@ -1,5 +1,6 @@
 # What people do here. `make help` lists it.
 export UV_PYTHON_DOWNLOADS = never
+export UV_COMPILE_BYTECODE = 1
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := .venv/bin
 

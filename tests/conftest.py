@@ -24,7 +24,7 @@ from audit_service.tokens import add_token
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Role, Scope
 from tests.factories import SaveThrough
-from tests.postgres import NoPostgresError, private_postgres
+from tests.postgres import NoPostgresError, memory, private_postgres
 
 SECRET_KEY = "a secret key for tests"
 PASSWORD = "correct horse battery"
@@ -45,7 +45,7 @@ def postgres_url() -> Iterator[str]:
         yield url
         return
     try:
-        with private_postgres() as server:
+        with private_postgres(parent=memory()) as server:
             yield server.url()
     except NoPostgresError as error:
         without_postgres(error)

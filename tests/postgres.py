@@ -17,6 +17,10 @@ from pathlib import Path
 USER = "audit"
 
 
+MEMORY = Path("/dev/shm")
+MEMORY_NEEDED = 4 * 1024**3  # bytes
+
+
 class NoPostgresError(Exception):
     """There are no server binaries here that can run."""
 
@@ -84,10 +88,19 @@ def _is_zombie(pid: int) -> bool:
         return True
 
 
+def memory() -> Path | None:
+    """Return a folder in memory, where databases are made in no time; null where there is none that is large enough."""
+    is_large = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED
+    return MEMORY if is_large else None
+
+
 @contextlib.contextmanager
-def private_postgres(*options: str) -> Iterator[Postgres]:
-    """Start a server, end it and remove its data afterwards. Raises ``NoPostgresError`` where none can run."""
-    folder = Path(tempfile.mkdtemp(prefix="audit-postgres-"))
+def private_postgres(*options: str, parent: Path | None = None) -> Iterator[Postgres]:
+    """Start a server whose data are in a new folder in *parent*, end it and remove them afterwards.
+
+    Raises ``NoPostgresError`` where none can run.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="audit-postgres-", dir=parent))
     server = None
     try:
         run_as = _unprivileged_user(folder)
