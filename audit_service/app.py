@@ -49,7 +49,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 def _warn(app: Flask, settings: Settings) -> None:
     if settings.login == "passwordless":
         app.logger.warning(
-            "AUDIT_LOGIN=passwordless: anybody gets in under any name, and reads the logins of that name; "
+            "anybody gets in under any name, and reads the logins of that name (AUDIT_LOGIN is passwordless): "
             "for demonstrations only"
         )
     if settings.throttle == "off":

@@ -25,7 +25,8 @@ def description_of(annotation: Any) -> str:
 def convert(value: Any, annotation: Any) -> Any:
     """Return *value* as the annotated type; text becomes a number, an enum, a time in UTC, … where that is the type.
 
-    Raises ``ValueError`` ("must be …") when it is none.
+    What ``extra["parse"]`` of the ``Meta`` makes of a text is its value. Raises ``ValueError`` ("must be …") when it is
+    none.
     """
     is_number = getattr(annotation, "__origin__", None) in (int, float)
     try:
@@ -34,6 +35,8 @@ def convert(value: Any, annotation: Any) -> Any:
         typed = msgspec.convert(value, annotation, strict=not is_number)
         if isinstance(typed, datetime):
             typed = typed.astimezone(UTC)
+        if parse := (_meta(annotation).extra or {}).get("parse"):
+            typed = [parse(text) for text in typed] if isinstance(typed, list) else parse(typed)
     except (msgspec.ValidationError, ValueError, OverflowError):
         raise ValueError(f"must be {title_of(annotation)}") from None
     for text in typed if isinstance(typed, list) else [typed]:

@@ -44,6 +44,7 @@ class AdminAction(StrEnum):
     TOKEN_ADDED = "token_added"  # noqa: S105
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     HISTORY_READ = "history_read"
+    HISTORY_EXPORTED = "history_exported"
     ACCESS_REFUSED = "access_refused"
     RECORDING_STARTED = "recording_started"
     RECORDING_STOPPED = "recording_stopped"

@@ -98,6 +98,7 @@ def test_after_three_failures_one_has_to_wait(app: Flask, client: FlaskClient) -
     seconds = int(answer.headers["Retry-After"])
     assert 1 <= seconds <= 8
     assert answer.json == {
+        "type": "/api/problems/too-many-failures",
         "title": "Too Many Requests",
         "status": 429,
         "detail": f"too many failed attempts; please try again in {seconds} second{'s' if seconds > 1 else ''}",
