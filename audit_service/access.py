@@ -1,16 +1,21 @@
 """Who is asking, and what they may see."""
 
+from typing import Any
+
 from flask import current_app, request
+from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
+from audit_service.accesses import question_details
 from audit_service.context import Viewer, current_context, read_session, write_session
-from audit_service.models import Token
-from audit_service.request_info import network_of, parse_address
+from audit_service.request_info import USERNAME_LIMIT, network_of, parse_address
+from audit_service.text import clean
 from audit_service.tokens import find_token, is_use_due, note_use
 from audit_service.vocabulary import AdminAction, Role, Scope
 
+TARGET_LIMIT = 255  # characters
 SEES_ALL = (Role.AUDITOR, Role.ADMIN)
 
 _BY_TOKEN = "send 'Authorization: Bearer TOKEN' ('audit-service tokens add --scope {} --name NAME' makes a token)"  # noqa: S105 - words
@@ -39,7 +44,7 @@ def presented_token() -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def require_token(scope: Scope) -> Token:
+def require_token(scope: Scope) -> Row[Any]:
     """Return the token that the request presents, if it is valid for *scope*, else raise ``Unauthorized`` (401)."""
     sent = presented_token()
     token = find_token(read_session(), sent, scope) if sent else None
@@ -56,19 +61,28 @@ def require_token(scope: Scope) -> Token:
 
 def owner_of_view(viewer: Viewer) -> str | None:
     """Return the only username whose events *viewer* may see; null if all may be seen."""
-    return None if viewer.role in SEES_ALL else viewer.name
+    return None if viewer.role in SEES_ALL else clean(viewer.name, USERNAME_LIMIT)  # as it is stored
 
 
-def require_auditor(viewer: Viewer) -> None:
-    """Raise ``Forbidden`` (403) unless *viewer* may see everybody's events."""
-    if viewer.role not in SEES_ALL:
+def viewer_for(*, auditors_only: bool) -> Viewer:
+    """Return who asks. Raises ``Unauthorized`` (401), and ``Forbidden`` (403) unless they may see what they ask for."""
+    viewer = current_viewer()
+    if auditors_only and viewer.role not in SEES_ALL:
         _record_refusal(viewer.name)
         raise Forbidden("this needs the role auditor or admin, or a token with scope read")
+    return viewer
 
 
-def _note_use(token: Token) -> None:
+def read_by(viewer: Viewer, action: AdminAction = AdminAction.HISTORY_READ) -> None:
+    """Record that *viewer* looks at the history of others (PCI DSS 10.2.1.3); of one's own nothing is recorded."""
+    if owner_of_view(viewer) is not None:
+        return
+    audit, details = current_context(), question_details(dict(request.args.lists()))
+    audit.accesses.record(audit.actor(viewer.name).did(action, clean(request.path, TARGET_LIMIT), details))
+
+
+def _note_use(token: Row[Any]) -> None:
     """Keep the time of the last use, to the minute. A full disk or a lock keeps nobody from reading."""
-    read_session().expunge(token)
     try:
         with write_session() as session:
             note_use(session, token.id)

@@ -9,11 +9,13 @@ from uuid import UUID
 
 import msgspec
 
+from audit_service.details import normal_details
 from audit_service.errors import AuditUnavailable
 from audit_service.events import NewAdmin
 from audit_service.trail.recorder import Recorder
 
 FOLD = timedelta(minutes=1)
+_PAGE = ("cursor", "limit")
 REMEMBERED = 10_000  # looks that a process remembers to have recorded
 
 
@@ -57,3 +59,12 @@ def folded_id(event: NewAdmin) -> UUID:
     number = number & ~(0xF << 76) | 7 << 76  # the version
     number = number & ~(0x3 << 62) | 2 << 62  # the variant
     return UUID(int=number)
+
+
+def question_details(question: dict[str, list[str]]) -> dict[str, Any] | None:
+    """Return the details of a look: the parameters of its *question*, but not which page of the result it was."""
+    asked = {name: list(values) for name, values in sorted(question.items()) if values and name not in _PAGE}
+    try:
+        return normal_details(asked)
+    except ValueError:  # a list of names, perhaps, that is longer than an event may be
+        return {"parameters": sorted(asked)}

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy.orm import Session
 
 from audit_service.errors import AccountError
 from audit_service.events import Actor
@@ -18,10 +18,8 @@ from audit_service.trail.append import store
 from audit_service.usernames import is_reserved
 from audit_service.vocabulary import AdminAction, Role
 
-Writer = Session | scoped_session[Session]
 
-
-def add_account(session: Writer, username: str, role: Role, password: str, *, by: Actor) -> Account:
+def add_account(session: Session, username: str, role: Role, password: str, *, by: Actor) -> Account:
     """Make an account; the caller commits. Raises ``AccountError`` for a name that is taken, or an unfit one."""
     name = fit(username, USERNAME_LIMIT)
     if not name or name != name.strip(" "):
@@ -53,7 +51,7 @@ def list_accounts(session: Session) -> list[Account]:
     return list(session.scalars(select(Account).order_by(Account.username)))
 
 
-def find_account(session: Writer, username: str) -> Account | None:
+def find_account(session: Session, username: str) -> Account | None:
     """Return the account of that name, in any Unicode form."""
     name = fit(username, USERNAME_LIMIT)
     if name is None:  # it is nobody's name, and the database would not take it
@@ -61,7 +59,7 @@ def find_account(session: Writer, username: str) -> Account | None:
     return session.scalars(select(Account).where(Account.username == name)).one_or_none()
 
 
-def get_account(session: Writer, username: str) -> Account:
+def get_account(session: Session, username: str) -> Account:
     """Return the account of that name; raise ``AccountError`` if there is none."""
     account = find_account(session, username)
     if account is None:
@@ -69,7 +67,7 @@ def get_account(session: Writer, username: str) -> Account:
     return account
 
 
-def set_password(session: Writer, account: Account, password: str, *, by: Actor) -> None:
+def set_password(session: Session, account: Account, password: str, *, by: Actor) -> None:
     """Change the password and end all sessions of the account; the caller commits. Raises ``AccountError``."""
     check_password(password, account.username)
     account.password_hash = hash_password(password)
@@ -77,14 +75,14 @@ def set_password(session: Writer, account: Account, password: str, *, by: Actor)
     _record(session, by, AdminAction.PASSWORD_CHANGED, account)
 
 
-def set_role(session: Writer, account: Account, role: Role, *, by: Actor) -> None:
+def set_role(session: Session, account: Account, role: Role, *, by: Actor) -> None:
     """Give the account another role and end all its sessions; the caller commits."""
     before, account.role = account.role, role.value
     account.session_key = _session_key()
     _record(session, by, AdminAction.ROLE_CHANGED, account, {"from": before, "to": role.value})
 
 
-def disable(session: Writer, account: Account, *, by: Actor) -> None:
+def disable(session: Session, account: Account, *, by: Actor) -> None:
     """Let nobody in as this account, and end all its sessions; the caller commits."""
     if account.disabled_at:
         return
@@ -93,7 +91,7 @@ def disable(session: Writer, account: Account, *, by: Actor) -> None:
     _record(session, by, AdminAction.ACCOUNT_DISABLED, account)
 
 
-def enable(session: Writer, account: Account, *, by: Actor) -> None:
+def enable(session: Session, account: Account, *, by: Actor) -> None:
     """Undo ``disable``; the sessions stay ended. The caller commits."""
     if account.disabled_at is None:
         return
@@ -101,7 +99,7 @@ def enable(session: Writer, account: Account, *, by: Actor) -> None:
     _record(session, by, AdminAction.ACCOUNT_ENABLED, account)
 
 
-def remove(session: Writer, account: Account, *, by: Actor) -> None:
+def remove(session: Session, account: Account, *, by: Actor) -> None:
     """Remove the account and end all its sessions; its events stay in the trail. The caller commits."""
     _record(session, by, AdminAction.ACCOUNT_REMOVED, account, {"role": account.role})
     session.delete(account)
@@ -112,7 +110,7 @@ def _session_key() -> str:
 
 
 def _record(
-    session: Writer, by: Actor, action: AdminAction, account: Account, details: dict[str, Any] | None = None
+    session: Session, by: Actor, action: AdminAction, account: Account, details: dict[str, Any] | None = None
 ) -> None:
     session.flush()  # first what may fail: the trail is locked from here to the commit
     store(session.connection(), [by.did(action, account.username, details)])

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from urllib.parse import quote
 
 import msgspec
-from flask import Blueprint, Flask, Response, current_app
+from flask import Blueprint, Flask, Response, current_app, request
+from psycopg.errors import QueryCanceled
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
 from audit_service.errors import AuditUnavailable, ParameterError
+from audit_service.problems import PATH, kind_of
 
 # What is personal must not stay in any cache; and a page or JSON comes, as the client prefers.
 _HEADERS = {"Cache-Control": "no-store", "Vary": "Accept, Cookie"}
@@ -18,10 +21,10 @@ _HEADERS = {"Cache-Control": "no-store", "Vary": "Accept, Cookie"}
 class Problem(msgspec.Struct, omit_defaults=True):
     """The members of RFC 9457 that we use; ``parameter`` names what was wrong in the request, if one thing was."""
 
+    type: str
     title: str
     status: int
     detail: str
-    type: str = "about:blank"
     parameter: str | None = None
 
 
@@ -56,7 +59,9 @@ def problem(error: Exception) -> Response:
     """Answer with the problem that *error* is; the texts are for people and say what to do."""
     status, detail = describe(error)
     parameter = error.parameter if isinstance(error, ParameterError) else None
-    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, parameter=parameter)
+    kind = kind_of(status, has_parameter=parameter is not None)
+    uri = f"{quote(request.script_root)}{PATH}{kind.name}" if kind else "about:blank"
+    body = Problem(type=uri, title=HTTPStatus(status).phrase, status=status, detail=detail, parameter=parameter)
     headers = {**_HEADERS, **_headers(error)}
     return Response(_encode(body), status, content_type="application/problem+json", headers=headers)
 
@@ -67,6 +72,8 @@ def describe(error: Exception) -> tuple[int, str]:
         return error.code or 500, error.description or ""
     if isinstance(error, ParameterError):
         return error.status, error.detail
+    if isinstance(getattr(error, "orig", None), QueryCanceled):
+        return 503, "this takes the database too long: please ask for less, for example with since and until"
     if isinstance(error, AuditUnavailable):
         current_app.logger.error("%s: %s", error, error.__cause__)
         return 503, "this cannot be recorded at the moment, so it is not done; please try again in a minute"

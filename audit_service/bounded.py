@@ -5,11 +5,14 @@ behind a network that swallows packets. So the client looks at its own clock, to
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 from psycopg.abc import RV, PQGen
-from sqlalchemy import Engine, event
+from psycopg.types.string import TextLoader
+from sqlalchemy import Connection, Engine, event
 
 # After a server did not answer in time, nobody else waits for it for so long (seconds): one look each second is enough.
 PAUSE = 1.0
@@ -40,6 +43,30 @@ class BoundedConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError(f"the database did not answer within {left:.1f} s") from None
 
 
+@contextmanager
+def patient(connection: Connection, patience: float) -> Iterator[None]:
+    """Let a bounded *connection* wait up to *patience* seconds at a time meanwhile: some questions take long."""
+    driver = connection.connection.dbapi_connection
+    if not isinstance(driver, BoundedConnection):
+        yield
+        return
+    usual, driver.patience = driver.patience, patience
+    # Within a transaction the server's own limit is as it was when that ends, else it has to be set back.
+    driver.execute(f"SET {'' if driver.autocommit else 'LOCAL'} statement_timeout = {_server_limit(patience)}".encode())
+    try:
+        yield
+    finally:
+        driver.patience = usual
+        if driver.autocommit:
+            with suppress(psycopg.OperationalError):  # of a connection that is gone
+                driver.execute("RESET statement_timeout")
+
+
+def _server_limit(patience: float) -> int:
+    """When the server ends a statement, in milliseconds: before the client does, who would take it for gone."""
+    return int(patience * 900)
+
+
 def bound_waits(engine: Engine, patience: float) -> None:
     """Let connections of *engine* wait at most *patience* seconds at a time. SQLite needs nothing of it."""
     if engine.dialect.name != "postgresql":
@@ -51,12 +78,14 @@ def bound_waits(engine: Engine, patience: float) -> None:
         nonlocal hung_until
         if time.monotonic() < hung_until:
             raise psycopg.OperationalError("the database did not answer a moment ago")
+        options = f"{parameters.get('options', '')} -c statement_timeout={_server_limit(patience)}"
         try:
-            connection = BoundedConnection.connect(*arguments, **parameters)
+            connection = BoundedConnection.connect(*arguments, **{**parameters, "options": options})
         except psycopg.errors.ConnectionTimeout:
             hung_until = time.monotonic() + PAUSE
             raise
         connection.patience = patience
+        connection.adapters.register_loader("inet", TextLoader)  # we want texts; Python's objects for them are slow
         return connection
 
     @event.listens_for(engine, "handle_error")

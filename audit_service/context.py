@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy.orm import Session
 
 from audit_service import request_info, usernames
 from audit_service.accesses import Accesses
@@ -17,6 +17,7 @@ from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Role
 
 EXTENSION = "login_audit"
+_READING = "audit_service.reading"
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,36 @@ def current_context() -> AuditContext:
 @contextmanager
 def write_session() -> Iterator[Session]:
     """Open a session for a change of accounts, tokens or sessions, apart from the app's own; commit it at the end."""
-    read_session().rollback()  # what it has read is old by now; and one connection is enough
+    end_reading()  # what was read is old by now; and one connection is enough
     with Session(current_context().writer) as session, session.begin():
         yield session
 
 
-def read_session() -> "scoped_session[Session]":
-    """Return the app's own SQLAlchemy session, through which history, accounts and tokens are read."""
-    session: scoped_session[Session] = current_app.extensions["sqlalchemy"].session
+def read_session() -> Session:
+    """Return the app's own SQLAlchemy session, through which history, accounts and tokens are read.
+
+    Unless the app uses it already, its statements come without a transaction on PostgreSQL: the begin and the end of
+    one are round trips, and no two of our questions need the same snapshot.
+    """
+    session = _session()
+    if not session.in_transaction():
+        session.info[_READING] = True
+        if session.get_bind().dialect.name == "postgresql":
+            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+    return session
+
+
+def end_reading() -> None:
+    """Give the connection back, so that what is read next is new, and comes as the app is used to."""
+    _session().rollback()
+    _session().info.pop(_READING, None)
+
+
+def is_reading() -> bool:
+    """Tell whether ``read_session`` was the first to use the app's session, and it is not given back yet."""
+    return _READING in _session().info
+
+
+def _session() -> Session:
+    session: Session = current_app.extensions["sqlalchemy"].session()
     return session

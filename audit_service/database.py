@@ -4,6 +4,7 @@ import ipaddress
 import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
@@ -17,6 +18,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from audit_service.errors import SettingsError
 
 BUSY_TIMEOUT = 2  # seconds to wait for a connection or for a lock
+# Compiling a page's query takes longer than running it (jit).
+_SERVER_OPTIONS = f"-c timezone=utc -c lock_timeout={BUSY_TIMEOUT}s -c jit=off"
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 
 
@@ -72,8 +75,13 @@ class IpAddress(TypeDecorator[str]):
         return None if value is None else str(ipaddress.ip_address(value))
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Return text, whatever the driver made of it."""
-        return None if value is None else str(value)
+        """Return the text of RFC 5952, whatever the driver made of it."""
+        return None if value is None else canonical_address(str(value))
+
+
+def canonical_address(text: str) -> str:
+    """Return an address that a database gives back as it was stored: PostgreSQL has ``::0.1.0.2`` for ``::1:2``."""
+    return str(ipaddress.ip_address(text)) if ":" in text and "." in text else text
 
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
@@ -91,7 +99,7 @@ def engine_options(url: URL, connect_args: Mapping[str, Any] | None = None) -> d
     if url.get_backend_name() == "postgresql":
         given = {**url.query, **given}
         ours = {"connect_timeout": BUSY_TIMEOUT, "application_name": "audit-service"}
-        given["options"] = f"-c timezone=utc -c lock_timeout={BUSY_TIMEOUT}s {given.get('options', '')}".strip()
+        given["options"] = f"{_SERVER_OPTIONS} {given.get('options', '')}".strip()
     return {
         "hide_parameters": True,
         "pool_pre_ping": True,
@@ -135,6 +143,8 @@ def prepare_engine(engine: Engine, *, begin: str = "BEGIN") -> None:
     if engine.dialect.name != "sqlite":
         return
 
+    add_functions(engine)
+
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # the driver's own BEGIN comes too late, and never before DDL
@@ -145,3 +155,21 @@ def prepare_engine(engine: Engine, *, begin: str = "BEGIN") -> None:
     @event.listens_for(engine, "begin")
     def begin_transaction(connection: Any) -> None:
         connection.exec_driver_sql(begin)
+
+
+def add_functions(engine: Engine) -> None:
+    """Give SQLite what PostgreSQL has for networks; others need nothing."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def add(connection: sqlite3.Connection, _record: object) -> None:
+        connection.create_function("audit_in_network", 2, _is_in_network, deterministic=True)
+
+
+@lru_cache(maxsize=65536)
+def _is_in_network(address: str | None, network: str) -> bool:
+    if address is None:
+        return False
+    inner, outer = ipaddress.ip_network(address), ipaddress.ip_network(network)
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from audit_service.accesses import Accesses
 from audit_service.answers import problem
 from audit_service.bounded import bound_waits
 from audit_service.context import EXTENSION, AuditContext, Viewer, current_context
-from audit_service.database import check_database, db, engine_options, make_writer, prepare_engine
+from audit_service.database import add_functions, check_database, db, engine_options, make_writer, prepare_engine
 from audit_service.environment import load_settings
 from audit_service.errors import AuditUnavailable, NotConfiguredError, SettingsError
 from audit_service.settings import APP_LIMIT, Settings
@@ -79,6 +79,7 @@ def _make_recorder(app: Flask, settings: Settings) -> Recorder:
             "database, so unset AUDIT_DATABASE_URL"
         )
     check_database(engine.url)
+    add_functions(engine)
     if settings.spool_path:
         settings.make_data_dir()
     return Recorder(

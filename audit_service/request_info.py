@@ -20,6 +20,7 @@ _REQUEST_ID_KEY = "audit_service.request_id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
 
 
+_MAPPED_BITS = 96  # of an IPv4-mapped IPv6 address, before the IPv4 address
 _PORT = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?|([^:]*):[0-9]{1,5}")
 
 
@@ -50,6 +51,23 @@ def network_of(address: str | None) -> str | None:
         return None
     prefix = 64 if ":" in address else 24
     return str(ipaddress.ip_network((address, prefix), strict=False))
+
+
+def parse_network(text: str) -> str:
+    """Return the canonical text of an IP address, or of a network (RFC 4632) if there is a prefix length behind it.
+
+    Raises ``ValueError`` for anything else, also for a network with bits beyond its prefix.
+    """
+    address = parse_address(text)
+    if address is not None and text.count("/") == 0:
+        return address
+    if "%" in text:  # a zone id means something on one machine only
+        raise ValueError(text)
+    network = ipaddress.ip_network(text)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped and network.prefixlen >= _MAPPED_BITS:
+        return str(ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS)))
+    return str(network)
 
 
 class Sender(msgspec.Struct, frozen=True):

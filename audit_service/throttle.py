@@ -6,11 +6,10 @@ another network notices nothing.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
-from sqlalchemy import select
-from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
 
 from audit_service.models import LoginEvent
 from audit_service.settings import Settings
@@ -48,14 +47,16 @@ class Refusal(msgspec.Struct, frozen=True):
     is_counted: bool  # enough refusals of this key are in the history one by one
 
 
-def find_refusal(
-    session: Session | scoped_session[Any], network: str | None, username: str, limits: Limits, now: datetime
-) -> Refusal | None:
+def find_refusal(session: Session, network: str | None, username: str, limits: Limits, now: datetime) -> Refusal | None:
     """Return why *username*, as it is stored, may not try a password from *network* now; null if it may."""
+    since = now - limits.window
     is_failure = [
         LoginEvent.outcome == Outcome.FAILURE.value,
         LoginEvent.network == network,
-        LoginEvent.timestamp > now - limits.window,
+        # As a pair, so that the network's index is read, and never all that happened everywhere within the window.
+        LoginEvent.timestamp > since
+        if network is None
+        else tuple_(LoginEvent.network, LoginEvent.timestamp) > tuple_(network, since),
         LoginEvent.method == METHOD,
     ]
     failures = session.execute(

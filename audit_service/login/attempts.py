@@ -15,7 +15,7 @@ from werkzeug.exceptions import ServiceUnavailable, TooManyRequests, Unauthorize
 
 from audit_service import request_info
 from audit_service.accounts import find_account
-from audit_service.context import AuditContext, context_of, current_context, read_session, write_session
+from audit_service.context import AuditContext, context_of, current_context, end_reading, read_session, write_session
 from audit_service.models import Account
 from audit_service.passwords import hash_password, needs_rehash, verify_password
 from audit_service.receivers import stored
@@ -73,13 +73,13 @@ def check_password(username: str, password: str) -> Account:
     shared: _Attempts = current_app.extensions[_EXTENSION]
     network = request_info.network_of(request_info.sender().remote_addr)
     with shared.turns.of(network, audit.settings.write_timeout):
-        read_session().rollback()  # what was read before this turn is old: others have failed since
+        end_reading()  # what was read before this turn is old: others have failed since
         account = find_account(read_session(), username)
         name = account.username if account else audit.unknown_username(username)
         refusal = _refusal(network, name)
         if account:
             read_session().expunge(account)
-        read_session().rollback()  # no connection is held while the password is hashed, nor while the event is stored
+        end_reading()  # no connection is held while the password is hashed, nor while the event is stored
         if refusal is None:
             is_right = verify_password(account.password_hash if account else None, password)
             reason = _reason(account, is_right=is_right)

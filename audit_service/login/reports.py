@@ -15,7 +15,6 @@ from audit_service.details import normal_details
 from audit_service.errors import ItemError
 from audit_service.events import NewLogin
 from audit_service.login.credentials import require_whole_body
-from audit_service.models import Token
 from audit_service.request_info import USER_AGENT_LIMIT, USERNAME_LIMIT, network_of, parse_address
 from audit_service.text import clean
 from audit_service.typed import convert, title_of
@@ -54,7 +53,7 @@ class Report(msgspec.Struct, kw_only=True):
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Report)}
 
 
-def read_reports(token: Token) -> list[NewLogin]:
+def read_reports(token_name: str) -> list[NewLogin]:
     """Return the logins that the JSON body reports.
 
     Raises ``ItemError`` (422), which names the first item that is wrong, ``BadRequest``, ``UnsupportedMediaType``, or
@@ -74,7 +73,7 @@ def read_reports(token: Token) -> list[NewLogin]:
     most = min(LIST_LIMIT, current_context().settings.queue_limit)
     if len(items) > most:
         raise RequestEntityTooLarge(f"a list may have {most} items, this one has {len(items)}")
-    events = [_event(place, item, token) for place, item in enumerate(items)]
+    events = [_event(place, item, token_name) for place, item in enumerate(items)]
     seen: dict[UUID, int] = {}
     for place, event in enumerate(events):
         if seen.setdefault(event.id, place) != place:
@@ -82,7 +81,7 @@ def read_reports(token: Token) -> list[NewLogin]:
     return events
 
 
-def _event(place: int, item: Any, token: Token) -> NewLogin:
+def _event(place: int, item: Any, token_name: str) -> NewLogin:
     report = _report(place, item)
     address = parse_address(report.remote_addr)
     if report.remote_addr is not None and address is None:
@@ -97,7 +96,7 @@ def _event(place: int, item: Any, token: Token) -> NewLogin:
     return NewLogin(
         id=report.id or uuid7(),
         timestamp=report.timestamp or now,
-        app=report.app or token.name,
+        app=report.app or token_name,
         username=_username(report),
         remote_addr=address,
         network=network_of(address),
@@ -105,7 +104,7 @@ def _event(place: int, item: Any, token: Token) -> NewLogin:
         reason=(report.reason or Reason.OTHER) if report.outcome == Outcome.FAILURE else None,
         user_agent=clean(report.user_agent, USER_AGENT_LIMIT) if report.user_agent else None,
         method=METHOD,
-        details=normal_details({"token": token.name}),
+        details=normal_details({"token": token_name}),
     )
 
 
