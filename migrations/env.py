@@ -3,16 +3,24 @@
 from alembic import context
 from sqlalchemy import Engine, text
 
-import audit_service.models  # noqa: F401 - registers the tables
 from audit_service.database import Base, make_engine
 from audit_service.environment import load_settings
+from audit_service.models import NULLS_FIRST
 from audit_service.schema import VERSION_TABLE
 
+PLACED_NULLS = {
+    index.name for table in Base.metadata.tables.values() for index in table.indexes if index.info.get(NULLS_FIRST)
+}
 ADVISORY_LOCK = 4_851_237_461  # any number, the same for all of our migrations
 
 
-def is_ours(_item: object, _name: str | None, type_: str, reflected: bool, model: object) -> bool:  # noqa: FBT001
-    """Leave out the other tables of the database: they belong to the app that the trail is kept for."""
+def is_ours(_item: object, name: str | None, type_: str, reflected: bool, model: object) -> bool:  # noqa: FBT001
+    """Leave out the other tables of the database: they belong to the app that the trail is kept for.
+
+    And indexes with ``NULLS FIRST``, which Alembic takes for others than the models'.
+    """
+    if type_ == "index":
+        return name not in PLACED_NULLS
     return not (type_ == "table" and reflected and model is None)
 
 
