@@ -111,7 +111,11 @@ def test_pages_follow_one_another_without_gap_or_overlap(reader: Reader) -> None
 @pytest.mark.parametrize(
     ("query", "parameter", "message"),
     [
-        ({"user": "ada"}, "user", "user is not a parameter here; these are: since, until, username, outcome"),
+        (
+            {"user": "ada"},
+            "user",
+            "user is not a parameter here; these are: since, until, app, remote_addr, request_id, username",
+        ),
         ({"outcome": "maybe"}, "outcome", "outcome must be `success` or `failure`"),
         ({"since": "yesterday"}, "since", "since must be an RFC 3339 time with its offset"),
         ({"since": "2026-01-31T12:00:00"}, "since", "such as 2026-01-31T12:00:00Z"),

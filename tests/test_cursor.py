@@ -1,6 +1,7 @@
 """Cursors: what was encoded comes back, and nothing else is taken."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,13 +9,23 @@ from hypothesis import strategies as st
 
 from audit_service.errors import ParameterError
 from audit_service.history.cursor import Cursors, Position
-from audit_service.history.filters import LoginFilters
+from audit_service.history.filters import LoginFilters, Order, Question
+from audit_service.history.items import ErrorItem, LoginItem
 
 POSITIONS = st.builds(Position, st.datetimes(timezones=st.just(UTC)), st.integers(1, 2**63 - 1))
 
 
-def cursors(key: str = "key", kind: str = "logins", viewer: str = "", **filters: list[str]) -> Cursors:
-    return Cursors(key, kind, LoginFilters(**filters), viewer)  # type: ignore[arg-type]
+def cursors(key: str = "key", **asked: Any) -> Cursors:
+    return Cursors(key, Question(**{"item": LoginItem, "filters": LoginFilters(), **asked}))
+
+
+OTHERS = [
+    cursors("other"),
+    cursors(item=ErrorItem),
+    cursors(owner="x"),
+    cursors(filters=LoginFilters(username=["x"])),
+    cursors(order=Order.OLDEST),
+]
 
 
 @given(POSITIONS)
@@ -22,9 +33,7 @@ def test_round_trip(position: Position) -> None:
     assert cursors().decode(cursors().encode(position)) == position
 
 
-@given(
-    POSITIONS, st.sampled_from([cursors("other"), cursors(kind="errors"), cursors(viewer="x"), cursors(username=["x"])])
-)
+@given(POSITIONS, st.sampled_from(OTHERS))
 def test_a_cursor_of_another_question_is_refused(position: Position, other: Cursors) -> None:
     with pytest.raises(ParameterError, match="same filters"):
         cursors().decode(other.encode(position))

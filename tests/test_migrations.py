@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from audit_service import schema
 from audit_service.database import make_engine
 from audit_service.errors import NotConfiguredError
+from audit_service.request_info import network_of
 from audit_service.settings import Settings
 
 PROJECT = Path(__file__).parent.parent
@@ -72,3 +74,29 @@ def test_alembic_in_a_checkout(empty_database_url: str) -> None:
         alembic = [sys.executable, "-m", "alembic", *command]
         done = subprocess.run(alembic, env=environ, cwd=PROJECT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def test_logins_from_before_networks_get_theirs(empty_database_url: str) -> None:
+    def alembic(revision: str) -> None:
+        environ = {**os.environ, "AUDIT_DATABASE_URL": empty_database_url}
+        command = [sys.executable, "-m", "alembic", "upgrade", revision]
+        subprocess.run(command, env=environ, cwd=PROJECT, capture_output=True, check=True)
+
+    alembic("0003")
+    addresses = ["192.0.2.7", "192.0.2.255", "2001:db8:1:2:3::4", "::1:2", None]
+    insert = """INSERT INTO login_events (id, seq, timestamp, recorded_at, app, remote_addr, action, outcome, username)
+        VALUES (:id, :seq, :time, :time, 'shop', :address, 'login', 'success', 'ada')"""
+    engine = make_engine(Settings(database_url=empty_database_url).url, writes=True)
+    if engine.dialect.name == "postgresql":
+        insert = insert.replace(":address", "CAST(:address AS INET)")
+    with engine.begin() as connection:
+        for seq, address in enumerate(addresses, 1):
+            values = {"id": f"{seq:032x}", "seq": seq, "time": "2026-01-31 12:00:00.000000", "address": address}
+            connection.execute(text(insert), values)
+    alembic("head")
+    with engine.connect() as connection:
+        networks = connection.execute(text("SELECT network FROM login_events ORDER BY seq")).scalars().all()
+    assert networks == [network_of(address) for address in addresses]
+    with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
+        connection.execute(text("UPDATE login_events SET username = 'eve'"))
+    engine.dispose()

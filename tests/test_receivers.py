@@ -13,7 +13,7 @@ from audit_service.context import context_of
 from audit_service.database import db
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events import NewLogin
-from audit_service.history.filters import EventFilters
+from audit_service.history.filters import ErrorFilters, LoginFilters, Question
 from audit_service.history.items import ErrorItem, LoginItem
 from audit_service.history.query import list_events
 from audit_service.text import clean
@@ -22,12 +22,12 @@ from audit_service.vocabulary import Action, Outcome, Reason
 
 def logins(app: Flask) -> list[LoginItem]:
     with app.app_context():
-        return list_events(db.session, LoginItem, EventFilters(), limit=100)[0]
+        return list_events(db.session(), Question(item=LoginItem, filters=LoginFilters()), limit=100)[0]
 
 
 def errors(app: Flask) -> list[ErrorItem]:
     with app.app_context():
-        return list_events(db.session, ErrorItem, EventFilters(), limit=100)[0]
+        return list_events(db.session(), Question(item=ErrorItem, filters=ErrorFilters()), limit=100)[0]
 
 
 def test_a_signal_with_and_without_sender_and_request(app: Flask) -> None:

@@ -1,32 +1,47 @@
 """The API's routes. Read-only: ``GET`` and ``HEAD``."""
 
 import contextlib
-from typing import TypeVar
-from urllib.parse import urlencode
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import msgspec
-from flask import Blueprint, Response, current_app, request, url_for
+from flask import Blueprint, Response, current_app, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.wrappers import Response as AnyResponse
 
-from audit_service.access import current_viewer, owner_of_view, require_auditor
+from audit_service.access import owner_of_view, read_by, viewer_for
 from audit_service.answers import OUR_ERRORS, json_answer, problem, register_errors
-from audit_service.api.parameters import parse
-from audit_service.context import Viewer, current_context, read_session
-from audit_service.details import normal_details
-from audit_service.errors import ParameterError
+from audit_service.api.exports import export_collection
+from audit_service.context import current_context, end_reading, is_reading, read_session
+from audit_service.history.collections import COLLECTIONS, ERRORS, Collection
 from audit_service.history.cursor import Cursors
-from audit_service.history.filters import AdminFilters, ErrorFilters, EventFilters, LoginFilters
+from audit_service.history.export import CONTENT_TYPES, Format
+from audit_service.history.filters import ErrorFilters, LoginFilters, Question
+from audit_service.history.groups import group_errors
 from audit_service.history.items import AdminItem, ErrorItem, LoginItem
+from audit_service.history.last import last_logins
+from audit_service.history.parameters import GroupLimit, Name, Page, parse
 from audit_service.history.query import find_event, list_events
-from audit_service.text import clean
-from audit_service.vocabulary import AdminAction
+from audit_service.history.summary import Summing, summarise
 
-Item = TypeVar("Item", LoginItem, ErrorItem, AdminItem)
-
-TARGET_LIMIT = 255  # characters
-
-blueprint = Blueprint("audit_api", __name__, url_prefix="/api")
+blueprint = Blueprint(
+    "audit_api",
+    __name__,
+    url_prefix="/api",
+    template_folder="templates",
+    static_folder="static",
+    static_url_path="/docs/static",
+)
+_EXPORT_TYPES = {
+    "text/csv": Format.CSV,
+    "text/csv; charset=utf-8": Format.CSV,
+    **{content_type: form for form, content_type in CONTENT_TYPES.items()},
+}
+_METHODS = ("GET", "HEAD", "OPTIONS")
+_EVERY_METHOD = (*_METHODS, "POST", "PUT", "PATCH", "DELETE", "TRACE", "QUERY")
 
 
 class EventPage(msgspec.Struct):
@@ -37,82 +52,19 @@ class EventPage(msgspec.Struct):
     next_url: str | None
 
 
-@blueprint.get("/logins")
-def list_logins() -> Response:
-    """List logins, failed logins and logouts, newest first."""
-    return _list(LoginItem, LoginFilters)
-
-
-@blueprint.get("/logins/<event_id>")
-def show_login(event_id: str) -> Response:
-    """Show one of them."""
-    return _show(LoginItem, event_id)
-
-
-@blueprint.get("/errors")
-def list_errors() -> Response:
-    """List unhandled exceptions, newest first."""
-    return _list(ErrorItem, ErrorFilters, auditors_only=True)
-
-
-@blueprint.get("/errors/<event_id>")
-def show_error(event_id: str) -> Response:
-    """Show one of them."""
-    return _show(ErrorItem, event_id, auditors_only=True)
-
-
-@blueprint.get("/admin-events")
-def list_admin_events() -> Response:
-    """List changes of accounts and tokens, looks at the history, starts and stops, newest first."""
-    return _list(AdminItem, AdminFilters, auditors_only=True)
-
-
-@blueprint.get("/admin-events/<event_id>")
-def show_admin_event(event_id: str) -> Response:
-    """Show one of them."""
-    return _show(AdminItem, event_id, auditors_only=True)
-
-
-@blueprint.route("/<path:_path>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
-def refuse(_path: str) -> Response:
-    """Answer for paths and methods that are not here, so that a host's own error pages do not."""
-    adapter = current_app.create_url_adapter(request)
-    if adapter and adapter.match(method="GET")[0] != request.endpoint:
-        raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"])
-    raise NotFound("there is nothing at this address")
-
-
-register_errors(blueprint, problem, OUR_ERRORS)
-
-
-def _viewer(*, auditors_only: bool) -> Viewer:
-    viewer = current_viewer()
-    if auditors_only:
-        require_auditor(viewer)
-    return viewer
-
-
-def _record_access(viewer: Viewer) -> None:
-    """Looking at the history of others is an admin event (PCI DSS 10.2.1.3); looking at one's own is not."""
-    if owner_of_view(viewer) is None:
-        audit = current_context()
-        question = {name: values for name, values in sorted(request.args.lists()) if name not in ("cursor", "limit")}
-        target = clean(request.path, TARGET_LIMIT)
-        try:
-            details = normal_details(question)
-        except ValueError:  # a list of names, perhaps, that is longer than an event may be
-            details = {"parameters": sorted(question)}
-        audit.accesses.record(audit.actor(viewer.name).did(AdminAction.HISTORY_READ, target, details))
-
-
-def _list(kind: type[Item], filters_type: type[EventFilters], *, auditors_only: bool = False) -> Response:
-    viewer = _viewer(auditors_only=auditors_only)
-    owner = owner_of_view(viewer)
-    filters, page = parse(request.args, filters_type)
-    cursors = Cursors(current_context().signing_key(), kind.__name__, filters, owner or "")
+def list_collection(collection: Collection) -> Response:
+    """List events: a page as JSON, or all that match as CSV or NDJSON, as ``Accept`` prefers."""
+    types = {"application/json": None, **_EXPORT_TYPES}
+    form = types[request.accept_mimetypes.best_match(types, default="application/json")]
+    if form is not None:
+        return export_collection(collection, form)
+    viewer = viewer_for(auditors_only=collection.auditors_only)
+    filters, page = parse(request.args, collection.filters, Page)
+    question = Question(item=collection.item, filters=filters, order=page.order, owner=owner_of_view(viewer))
+    cursors = Cursors(current_context().signing_key(), question)
     after = cursors.decode(page.cursor) if page.cursor is not None else None
-    _record_access(viewer)
-    items, position = list_events(read_session(), kind, filters, limit=page.limit, owner=owner, after=after)
+    read_by(viewer)
+    items, position = list_events(read_session(), question, limit=page.limit, after=after)
     cursor = cursors.encode(position) if position else None
     answer = json_answer(EventPage(items=items, next=cursor, next_url=_next_url(cursor)))
     if cursor:
@@ -120,21 +72,88 @@ def _list(kind: type[Item], filters_type: type[EventFilters], *, auditors_only: 
     return answer
 
 
-def _show(kind: type[Item], event_id: str, *, auditors_only: bool = False) -> Response:
-    viewer = _viewer(auditors_only=auditors_only)
-    for name in request.args:
-        raise ParameterError(clean(name, 64), f"{clean(name, 64)} is not a parameter here; there are none")
+def show_event(collection: Collection, event_id: str) -> AnyResponse:
+    """Show one event. It never changes, so whoever has it may keep it, and ask whether they still may see it (304)."""
+    viewer = viewer_for(auditors_only=collection.auditors_only)
+    parse(request.args)
     item = None
     with contextlib.suppress(ValueError):
-        item = find_event(read_session(), kind, UUID(event_id), owner=owner_of_view(viewer))
+        item = find_event(read_session(), collection.item, UUID(event_id), owner=owner_of_view(viewer))
     if item is None:
         raise NotFound("there is no such event, or you may not see it")
-    _record_access(viewer)
-    return json_answer(item)
+    read_by(viewer)
+    answer = json_answer(item)
+    answer.headers["Cache-Control"] = "private, no-cache"
+    answer.add_etag()
+    return answer.make_conditional(request) if request.if_none_match else answer
+
+
+@blueprint.get("/logins/summary")
+def show_summary() -> Response:
+    """Count logins, failed logins and logouts by hour, day, username, and others."""
+    viewer = viewer_for(auditors_only=False)
+    filters, summing = parse(request.args, LoginFilters, Summing)
+    read_by(viewer)
+    now = datetime.now(UTC)
+    return json_answer(summarise(read_session(), filters, summing, owner=owner_of_view(viewer), now=now))
+
+
+@blueprint.get("/logins/last")
+def show_last() -> Response:
+    """Show the last login of a name that succeeded, the last that failed, and the failures since."""
+    viewer = viewer_for(auditors_only=False)
+    (name,) = parse(request.args, Name)
+    read_by(viewer)
+    return json_answer(last_logins(read_session(), name.username, owner=owner_of_view(viewer)))
+
+
+@blueprint.get("/errors/groups")
+def list_groups() -> Response:
+    """List the errors by fingerprint: how many, the first, the last, and the newest as an example."""
+    viewer = viewer_for(auditors_only=ERRORS.auditors_only)
+    filters, page = parse(request.args, ErrorFilters, GroupLimit)
+    read_by(viewer)
+    return json_answer(group_errors(read_session(), filters, limit=page.limit, now=datetime.now(UTC)))
+
+
+for _each in COLLECTIONS:
+    _rule, _name = f"/{_each.name}", _each.name.replace("-", "_")
+    blueprint.add_url_rule(_rule, f"list_{_name}", partial(list_collection, _each))
+    blueprint.add_url_rule(f"{_rule}/<event_id>", f"show_{_name}", partial(show_event, _each))
+    for _form in Format:
+        blueprint.add_url_rule(f"{_rule}.{_form}", f"export_{_name}_{_form}", partial(export_collection, _each, _form))
+
+
+@blueprint.route("/<path:_path>", methods=_EVERY_METHOD, provide_automatic_options=False)
+def refuse(_path: str) -> Response:
+    """Answer for paths and methods that are not here, so that a host's own error pages do not."""
+    adapter = current_app.create_url_adapter(request)
+    if adapter and adapter.match(method="GET")[0] != request.endpoint:
+        raise MethodNotAllowed(_METHODS)
+    raise NotFound("there is nothing at this address")
+
+
+@blueprint.after_request
+def leave_session(answer: Response) -> Response:
+    """Leave the app's session to the app as it was."""
+    if is_reading():
+        end_reading()
+    return answer
+
+
+@blueprint.after_request
+def name_methods(answer: Response) -> Response:
+    """Name the methods that there are: to ``OPTIONS`` Flask would name those that ``refuse`` refuses, too."""
+    if request.method == "OPTIONS" and "Allow" in answer.headers:
+        answer.headers["Allow"] = ", ".join(_METHODS)
+    return answer
+
+
+register_errors(blueprint, problem, OUR_ERRORS)
 
 
 def _next_url(cursor: str | None) -> str | None:
     if cursor is None:
         return None
-    given = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
-    return f"{url_for(str(request.endpoint))}?{urlencode([*given, ('cursor', cursor)])}"
+    given: list[tuple[str, Any]] = [item for item in request.args.items(multi=True) if item[0] != "cursor"]
+    return f"{quote(request.script_root + request.path)}?{urlencode([*given, ('cursor', cursor)])}"

@@ -8,24 +8,31 @@ import msgspec
 from itsdangerous import BadData, URLSafeSerializer
 
 from audit_service.errors import ParameterError
+from audit_service.history.filters import Question
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 class Position(NamedTuple):
-    """Where a page ended: the time and the ``seq`` of its last event."""
+    """Where a page ended: the time and the ``seq`` of its last event; in the order of arrival its ``seq`` counts."""
 
     timestamp: datetime
     seq: int
 
 
-class Cursors:
-    """Makes and reads the cursors of one result: one *kind* of event with these *filters*, for one *viewer*."""
+def arrived(seq: int) -> Position:
+    """Return the position behind *seq* in the order of arrival."""
+    return Position(_EPOCH, seq)
 
-    def __init__(self, signing_key: str, kind: str, filters: msgspec.Struct, viewer: str) -> None:
+
+class Cursors:
+    """Makes and reads the cursors of one question."""
+
+    def __init__(self, signing_key: str, question: Question) -> None:
         """Bind to everything that decides which events the result has; *limit* may differ from page to page."""
-        bound = msgspec.json.encode([kind, filters, viewer], order="sorted")
+        named = [question.item.__name__, question.filters, question.order, question.owner]
+        bound = msgspec.json.encode(named, order="sorted")
         self._serializer = URLSafeSerializer(
             signing_key,
             salt="audit-service.cursor." + hashlib.sha256(bound).hexdigest(),
@@ -44,7 +51,7 @@ class Cursors:
         except (BadData, UnicodeError):
             raise ParameterError(
                 "cursor",
-                "cursor must be the `next` of an earlier answer to the same question (same filters, same reader)",
+                "cursor must be the `next` of an earlier answer to the same question (same filters, order and reader)",
             ) from None
         microseconds, seq = payload
         return Position(_EPOCH + microseconds * _MICROSECOND, seq)

@@ -1,70 +1,158 @@
-"""Pages of the history, newest first by (``timestamp``, ``seq``), and single events."""
+"""Pages of the history, and single events. Every page is read through an index, in its order."""
 
 from typing import Any, TypeVar
 from uuid import UUID
 
-import msgspec
-from sqlalchemy import ColumnElement, select, tuple_
-from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy import CTE, ColumnElement, Select, Table, func, select, tuple_
+from sqlalchemy.orm import Session
 
 from audit_service.events import NewEvent
-from audit_service.history.cursor import Position
-from audit_service.history.filters import EventFilters
+from audit_service.history.conditions import conditions, parent_of
+from audit_service.history.cursor import Position, arrived
+from audit_service.history.filters import EventFilters, Order, Question
 from audit_service.history.items import AdminItem, ErrorItem, LoginItem
-from audit_service.models import AdminEvent, ErrorEvent, LoginEvent
+from audit_service.history.merged import by_time, merged, networks_of, values_of
+from audit_service.models import AdminEvent, ErrorEvent, LoginEvent, TrailHead
+from audit_service.vocabulary import Action, Outcome
 
-Reader = Session | scoped_session[Any]
-Item = TypeVar("Item", LoginItem, ErrorItem, AdminItem)
+Event = TypeVar("Event", bound=NewEvent)
 
-MODELS: dict[type[NewEvent], type[LoginEvent | ErrorEvent | AdminEvent]] = {
-    LoginItem: LoginEvent,
-    ErrorItem: ErrorEvent,
-    AdminItem: AdminEvent,
+TABLES: dict[type[NewEvent], Table] = {
+    LoginItem: LoginEvent.metadata.tables[LoginEvent.__tablename__],
+    ErrorItem: ErrorEvent.metadata.tables[ErrorEvent.__tablename__],
+    AdminItem: AdminEvent.metadata.tables[AdminEvent.__tablename__],
 }
+# Filters whose index holds the events of a value in the order of time, those with the rarest values first.
+MERGED = ("request_id", "username", "remote_addr", "fingerprint", "reason", "app", "method")
+# Positions that one page in the order of arrival looks at, so that a rare filter takes no longer.
+ARRIVAL_SPAN = 100_000
+PATIENCE = 60  # seconds that the database may take for a part of an export, or for counting
+LOOK = 1000  # events of all that are looked through for those of a large network, before its own are looked for
 
 
 def list_events(
-    session: Reader,
-    kind: type[Item],
-    filters: EventFilters,
-    *,
-    limit: int,
-    owner: str | None = None,
-    after: Position | None = None,
-) -> tuple[list[Item], Position | None]:
-    """Return at most *limit* events of *kind* that follow *after*, newest first, and where to go on, if there is more.
+    session: Session, question: Question, *, limit: int, after: Position | None = None
+) -> tuple[list[Any], Position | None]:
+    """Return at most *limit* events that follow *after* in the order of the question, and where to go on.
 
-    With *owner* only logins of that username are seen, whatever the filters say.
+    There is nowhere to go on at the end of the history, null; but in the order of arrival there always is: more may
+    arrive. There a page may be shorter than *limit*, or empty, before the end.
     """
-    model = MODELS[kind]
-    query = select(model.__table__).where(*_conditions(model, filters, owner))
-    if after is not None:
-        query = query.where(tuple_(model.timestamp, model.seq) < tuple_(after.timestamp, after.seq))
-    query = query.order_by(model.timestamp.desc(), model.seq.desc()).limit(limit + 1)
-    items = [kind(**row) for row in session.execute(query).mappings()]
+    if question.order is Order.ARRIVAL:
+        return _list_arrivals(session, question, limit, after.seq if after else 0)
+    dialect = session.get_bind().dialect.name
+    items = (
+        _items(session, question, _look_query(question, after, limit + 1)) if _is_of_large(dialect, question) else []
+    )
+    if len(items) <= limit:
+        items = _items(session, question, page_query(dialect, question, after, limit + 1))
     more = len(items) > limit
-    return items[:limit], Position(items[limit - 1].timestamp, items[limit - 1].seq) if more else None
+    return items[:limit], Position(items[limit - 1].timestamp, _seq(items[limit - 1])) if more else None
 
 
-def find_event(session: Reader, kind: type[Item], event_id: UUID, *, owner: str | None = None) -> Item | None:
+def page_query(dialect: str, question: Question, after: Position | None, limit: int | None) -> Select[Any]:
+    """Return the query of a page, or with no *limit* of all, in the order of the question."""
+    table, newest = TABLES[question.item], question.order is Order.NEWEST
+    found = conditions(table, question.filters, dialect, question.owner)
+    if question.order is Order.ARRIVAL:
+        return select(table).where(*found.values()).order_by(table.c.seq).limit(limit)
+    if after is not None:
+        found["after"] = _is_after(table, after, newest=newest)
+    keys = _keys(table, question.filters) if dialect == "postgresql" and limit is not None else None
+    if keys and limit is not None:
+        answered, key, of_keys = keys
+        others = [condition for name, condition in found.items() if name != answered]
+        return merged(table, key, of_keys, others, newest=newest, limit=limit)
+    by_filter = dialect == "postgresql" and _has_index(question)
+    return (
+        select(table)
+        .where(*found.values())
+        .order_by(*by_time(table.c, newest=newest, by_filter=by_filter))
+        .limit(limit)
+    )
+
+
+def _has_index(question: Question) -> bool:
+    """Tell whether a filter has an index of its own, so that the index of all events by time is not to be read."""
+    given = question.filters
+    return (
+        question.owner is not None
+        or any(getattr(given, name, None) for name in MERGED)
+        or getattr(given, "outcome", None) == [Outcome.FAILURE]
+        or getattr(given, "action", None) == [Action.LOGOUT]
+    )
+
+
+def _keys(table: Table, filters: EventFilters) -> tuple[str | None, ColumnElement[Any], CTE] | None:
+    """Return what a page is merged from: the filter that this answers, if it does, the column and the keys in it.
+
+    There is nothing to merge, null, for one key, whose events an index has in the order of time already; nor for none.
+    """
+    values = {name: getattr(filters, name, []) for name in MERGED}
+    if any(len(given) == 1 and not _has_large(name, given) for name, given in values.items()):
+        return None
+    for name, given in values.items():
+        if name == "remote_addr" and any("/" in text for text in given):
+            if "network" in table.c:
+                is_answered = all(parent_of(text) is None for text in given)
+                return name if is_answered else None, table.c.network, networks_of(table, given)
+        elif len(given) > 1:
+            return name, table.c[name], values_of(table.c[name], given)
+    return None
+
+
+def _has_large(name: str, given: list[str]) -> bool:
+    return name == "remote_addr" and any("/" in text and parent_of(text) is None for text in given)
+
+
+def _is_of_large(dialect: str, question: Question) -> bool:
+    """Tell whether it is about a network of many networks, so that a look at the next events of all may be enough."""
+    return dialect == "postgresql" and _has_large("remote_addr", question.filters.remote_addr)
+
+
+def _look_query(question: Question, after: Position | None, limit: int) -> Select[Any]:
+    """Return the query of those of the next events of all that are asked for; if it fills a page, it is the page."""
+    table, newest = TABLES[question.item], question.order is Order.NEWEST
+    span = EventFilters(since=question.filters.since, until=question.filters.until)
+    place = list(conditions(table, span, "postgresql").values())
+    if after is not None:
+        place.append(_is_after(table, after, newest=newest))
+    following = select(table).where(*place).order_by(*by_time(table.c, newest=newest)).limit(LOOK).subquery()
+    found = conditions(following, question.filters, "postgresql", question.owner)
+    return select(following).where(*found.values()).order_by(*by_time(following.c, newest=newest)).limit(limit)
+
+
+def _is_after(table: Table, after: Position, *, newest: bool) -> ColumnElement[bool]:
+    place, here = tuple_(table.c.timestamp, table.c.seq), tuple_(after.timestamp, after.seq)
+    return place < here if newest else place > here
+
+
+def find_event(session: Session, item: type[Event], event_id: UUID, *, owner: str | None = None) -> Event | None:
     """Return the event of that id; with *owner*, only if it is one of that username."""
-    model = MODELS[kind]
-    query = select(model.__table__).where(model.id == event_id, *_conditions(model, EventFilters(), owner))
-    row = session.execute(query).mappings().one_or_none()
-    return None if row is None else kind(**row)
+    table = TABLES[item]
+    found = conditions(table, EventFilters(), session.get_bind().dialect.name, owner)
+    query = select(table).where(table.c.id == event_id, *found.values())
+    row = session.connection().execute(query).mappings().one_or_none()
+    return None if row is None else item(**row)
 
 
-def _conditions(
-    model: type[LoginEvent | ErrorEvent | AdminEvent], filters: EventFilters, owner: str | None
-) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    for name, value in msgspec.structs.asdict(filters).items():
-        if name == "since" and value:
-            conditions.append(model.timestamp >= value)
-        elif name == "until" and value:
-            conditions.append(model.timestamp < value)
-        elif value:  # a list: any of these
-            conditions.append(getattr(model, name).in_(value))
-    if owner is not None:
-        conditions.append(LoginEvent.username == owner)
-    return conditions
+def _list_arrivals(session: Session, question: Question, limit: int, after: int) -> tuple[list[Any], Position]:
+    """Positions up to the size of the trail are all there: who follows them misses nothing that commits late."""
+    size = session.connection().execute(select(func.coalesce(func.max(TrailHead.size), 0))).scalar_one()
+    last = max(after, min(size, after + ARRIVAL_SPAN))
+    table = TABLES[question.item]
+    query = page_query(session.get_bind().dialect.name, question, None, limit)
+    query = query.where(table.c.seq > after, table.c.seq <= last)
+    items = _items(session, question, query)
+    return items, arrived(_seq(items[-1]) if len(items) == limit else last)
+
+
+def _items(session: Session, question: Question, query: Select[Any]) -> list[Any]:
+    result = session.connection().execute(query)  # not by the session, which would look for objects of the ORM
+    names = tuple(result.keys())
+    return [question.item(**dict(zip(names, row, strict=True))) for row in result.all()]
+
+
+def _seq(item: Any) -> int:
+    seq: int = item.seq
+    return seq

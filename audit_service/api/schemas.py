@@ -1,0 +1,105 @@
+"""JSON Schemas for the OpenAPI document, made of the types that check the parameters and make the answers."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from audit_service.answers import Problem
+from audit_service.history.collections import COLLECTIONS
+from audit_service.history.groups import ErrorGroups
+from audit_service.history.last import LastLogins
+from audit_service.history.parameters import MOST_VALUES, GroupLimit, Name, Page, Sorting
+from audit_service.history.summary import Summary, Summing
+from audit_service.problems import Kind
+
+REFERENCE = "#/components/schemas/{name}"
+PARAMETERS: list[type[msgspec.Struct]] = [each.filters for each in COLLECTIONS]
+PARAMETERS += [Page, Sorting, Summing, GroupLimit, Name]
+ANSWERS: list[type[msgspec.Struct]] = [each.item for each in COLLECTIONS]
+ANSWERS += [Summary, ErrorGroups, LastLogins, Problem, Kind]
+
+# What no parameter may hold, as in ``text.fit``; ECMA 262 knows these escapes, and beyond U+FFFF the characters alone.
+_UNSEEN = r"\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff" + "\U000e0000-\U000e007f"
+VISIBLE = rf"^[^\u0000-\u001f\u007f-\u009f{_UNSEEN}]*$"
+# A time that stays one in UTC: RFC 3339 allows the leap second and the years 0000 to 9999, calendars do not.
+TIME = (
+    r"^(000[2-9]|00[1-9]\d|0[1-9]\d\d|[1-8]\d{3}|9[0-8]\d\d|99[0-8]\d|999[0-8])-.*:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$"
+)
+_FORMATS = {"remote_addr": "ip-or-network", "tz": "time-zone", "cursor": "cursor"}
+_TIMES = ("timestamp", "recorded_at", "since", "until", "first", "last")
+
+
+def schemas() -> dict[str, Any]:
+    """Return the schemas of everything that is answered, and of the vocabularies."""
+    _, found = msgspec.json.schema_components((*PARAMETERS, *ANSWERS), ref_template=REFERENCE)
+    filters = {kind.__name__ for kind in PARAMETERS}
+    answers = {name: _answer(schema) for name, schema in found.items() if name not in filters}
+    return {**answers, **_pages()}
+
+
+def parameters(*kinds: type[msgspec.Struct]) -> list[dict[str, Any]]:
+    """Return the fields of the structs as parameters; a list is a parameter that may be repeated."""
+    _, found = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
+    return [
+        _parameter(name, schema, is_required=name in found[kind.__name__]["required"])
+        for kind in kinds
+        for name, schema in found[kind.__name__]["properties"].items()
+    ]
+
+
+def reference(name: str) -> dict[str, str]:
+    """Refer to the schema of that name."""
+    return {"$ref": REFERENCE.format(name=name)}
+
+
+def _parameter(name: str, schema: dict[str, Any], *, is_required: bool) -> dict[str, Any]:
+    given = {key: value for key, value in schema.items() if key != "default" or value not in (None, [])}
+    options = [option for option in given.pop("anyOf", []) if option.get("type") != "null"]
+    given = {**given, **(options[0] if options else {})}
+    value = given.get("items", given)
+    if given.get("type") == "array":
+        given["maxItems"] = MOST_VALUES
+    meaning = f"{value.pop('description')}: {value.pop('title')}"
+    if value.get("format") == "date-time":
+        value["pattern"] = TIME
+    elif name in _FORMATS:
+        value["format"] = _FORMATS[name]
+    elif value.get("type") == "string":
+        value["pattern"] = VISIBLE
+    return {"name": name, "in": "query", "required": is_required, "description": meaning, "schema": given}
+
+
+def _answer(schema: dict[str, Any]) -> dict[str, Any]:
+    """Answers have all their fields, but for ``parameter`` of a problem."""
+    schema = {**schema, "description": schema["description"].replace("``", "`")}
+    if "properties" not in schema:
+        return {"type": "string", **schema}
+    fields = {
+        name: {key: value for key, value in field.items() if key != "default"}
+        for name, field in schema["properties"].items()
+    }
+    for name in fields.keys() & _TIMES:
+        fields[name]["format"] = "date-time"
+    return {**schema, "properties": fields, "required": _always(fields)}
+
+
+def _always(fields: Iterable[str]) -> list[str]:
+    return [name for name in fields if name != "parameter"]
+
+
+def _pages() -> dict[str, Any]:
+    return {
+        f"{each.item.__name__}Page": {
+            "title": f"{each.item.__name__}Page",
+            "description": "A part of a result, and where the part after it is; null at the end.",
+            "type": "object",
+            "properties": {
+                "items": {"type": "array", "items": reference(each.item.__name__)},
+                "next": {"type": ["string", "null"]},
+                "next_url": {"type": ["string", "null"], "format": "uri-reference"},
+            },
+            "required": ["items", "next", "next_url"],
+        }
+        for each in COLLECTIONS
+    }

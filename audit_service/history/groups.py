@@ -1,0 +1,71 @@
+"""Errors in groups, by their fingerprints: the same bug, once."""
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from audit_service.bounded import patient
+from audit_service.history.conditions import conditions
+from audit_service.history.filters import ErrorFilters
+from audit_service.history.items import ErrorItem
+from audit_service.history.query import PATIENCE, TABLES
+from audit_service.history.summary import with_span
+
+
+class ErrorGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Errors with one fingerprint: how many, between which times, and the newest one."""
+
+    fingerprint: str
+    count: int
+    first: datetime
+    last: datetime
+    newest: ErrorItem
+
+
+class ErrorGroups(msgspec.Struct, frozen=True, kw_only=True):
+    """The groups, the newest first; and what they cover."""
+
+    since: datetime
+    until: datetime
+    items: list[ErrorGroup]
+
+
+def group_errors(session: Session, filters: ErrorFilters, *, limit: int, now: datetime) -> ErrorGroups:
+    """Return the groups that had errors in the last 30 days, unless the filters say since when."""
+    covered = with_span(filters, now)
+    table = TABLES[ErrorItem]
+    found = conditions(table, covered, session.get_bind().dialect.name)
+    groups = (
+        select(
+            table.c.fingerprint,
+            func.count().label("count"),
+            func.min(table.c.timestamp).label("first"),
+            func.max(table.c.timestamp).label("last"),
+        )
+        .where(*found.values())
+        .group_by(table.c.fingerprint)
+        .order_by(func.max(table.c.timestamp).desc(), table.c.fingerprint)
+        .limit(limit)
+        .subquery()
+    )
+    in_group = (table.c.fingerprint == groups.c.fingerprint, table.c.timestamp == groups.c.last)
+    newest = select(func.max(table.c.seq)).where(*in_group, *found.values()).correlate(groups).scalar_subquery()
+    example = table.alias("example")
+    joined = groups.join(example, example.c.seq == newest)
+    query = select(groups.c["count"], groups.c["first"], groups.c["last"], example).select_from(joined)
+    ordered = query.order_by(groups.c.last.desc(), groups.c.fingerprint)
+    with patient(session.connection(), PATIENCE):
+        rows = session.connection().execute(ordered).mappings().all()
+    items = [
+        ErrorGroup(
+            fingerprint=row["fingerprint"],
+            count=row["count"],
+            first=row["first"],
+            last=row["last"],
+            newest=ErrorItem(**{name: row[name] for name in ErrorItem.__struct_fields__}),
+        )
+        for row in rows
+    ]
+    return ErrorGroups(since=covered.since, until=covered.until, items=items)

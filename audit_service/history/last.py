@@ -1,0 +1,42 @@
+"""The last logins of a name."""
+
+import msgspec
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.orm import Session
+
+from audit_service.bounded import patient
+from audit_service.history.conditions import conditions
+from audit_service.history.filters import LoginFilters, Question
+from audit_service.history.items import LoginItem
+from audit_service.history.query import PATIENCE, TABLES, list_events
+from audit_service.vocabulary import Action, Outcome
+
+
+class LastLogins(msgspec.Struct, frozen=True, kw_only=True):
+    """The last login of a name that succeeded, the last that failed, and the failures since the one that succeeded."""
+
+    username: str
+    last_success: LoginItem | None
+    last_failure: LoginItem | None
+    failures_since: int
+
+
+def last_logins(session: Session, username: str, *, owner: str | None) -> LastLogins:
+    """Return the last logins of *username*; with *owner*, nothing of others."""
+
+    def last(outcome: Outcome) -> LoginItem | None:
+        filters = LoginFilters(username=[username], action=[Action.LOGIN], outcome=[outcome])
+        return next(
+            iter(list_events(session, Question(item=LoginItem, filters=filters, owner=owner), limit=1)[0]), None
+        )
+
+    success = last(Outcome.SUCCESS)
+    table = TABLES[LoginItem]
+    failed = LoginFilters(username=[username], action=[Action.LOGIN], outcome=[Outcome.FAILURE])
+    found = conditions(table, failed, session.get_bind().dialect.name, owner)
+    if success:
+        here = tuple_(success.timestamp, success.seq)
+        found["later"] = tuple_(table.c.timestamp, table.c.seq) > here
+    with patient(session.connection(), PATIENCE):
+        since = session.connection().execute(select(func.count()).where(*found.values())).scalar_one()
+    return LastLogins(username=username, last_success=success, last_failure=last(Outcome.FAILURE), failures_since=since)
