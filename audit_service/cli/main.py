@@ -1,12 +1,13 @@
 """The group ``audit-service`` and how its errors look: one line, exit status 1."""
 
+import errno
 import sqlite3
 from typing import Any
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from audit_service.cli import accounts, history, server, spool, tokens
+from audit_service.cli import accounts, export, history, server, spool, tokens
 from audit_service.errors import AuditError
 
 
@@ -21,6 +22,10 @@ class OneLineErrors(click.Group):
             raise click.ClickException(str(error)) from None
         except sqlite3.Error as error:
             raise click.ClickException(f"the spool cannot be used: {error}") from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read our output has left: click ends quietly
+                raise
+            raise click.ClickException(f"the output cannot be written: {error.strerror}") from None
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             raise click.ClickException(f"the database (AUDIT_DATABASE_URL) refused: {reason}") from None
@@ -38,4 +43,5 @@ main.add_command(server.serve)
 main.add_command(accounts.accounts)
 main.add_command(tokens.tokens)
 main.add_command(history.history)
+main.add_command(export.export)
 main.add_command(spool.spool)
