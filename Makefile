@@ -4,7 +4,7 @@ export UV_COMPILE_BYTECODE = 1
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := .venv/bin
 
-.PHONY: help run test check format test-faults test-security bench test-compose clean
+.PHONY: help run test check format test-faults test-security bench bench-history test-compose clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,6 +35,9 @@ test-security: .venv/dev ## the long proofs of security: fuzz, inject, hunt for 
 
 bench: .venv/dev ## logins per second next to other ways of keeping them (needs wrk; about 6 minutes)
 	$(RUN)/python -m benchmarks.logins $(ARGS)
+
+bench-history: .venv/dev ## what reading costs at ten million events (needs psql; about 15 minutes, 15 GB of disk)
+	$(RUN)/python -m benchmarks.history $(ARGS)
 
 test-compose: ## build the image, start the containers, log in and read the history (needs docker)
 	tests/compose.sh
