@@ -8,7 +8,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from audit_service.context import context_of
+from audit_service.access import owner_of_view
+from audit_service.context import Viewer, context_of
 from audit_service.request_info import network_of
 from audit_service.vocabulary import Role
 from tests.conftest import PASSWORD
@@ -159,3 +160,40 @@ def test_a_single_event_may_be_kept_and_asked_for_again(
     assert again(etag, headers={}).status_code == 401  # whoever may not see it is not even told that it is the same
     reader.client.post("/login/", data={"username": "user", "password": PASSWORD})
     assert again(etag, headers={}).status_code == (404 if path == "/api/logins" else 403)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_mount_path_of_any_letters(app: Flask, token: dict[str, str]) -> None:
+    fill(app)
+    root = "/mo unt/\N{LATIN SMALL LETTER E WITH ACUTE}".encode().decode("latin-1")  # as PEP 3333 has it
+    answer = app.test_client().get("/api/logins?limit=1", headers=token, environ_overrides={"SCRIPT_NAME": root})
+    following = answer.get_json()["next_url"]
+    assert following.startswith("/mo%20unt/%C3%A9/api/logins?limit=1&cursor=")
+    assert answer.headers["Link"] == f'<{following}>; rel="next"'
+    wrong = app.test_client().get("/api/logins?x=1", headers=token, environ_overrides={"SCRIPT_NAME": root})
+    assert wrong.get_json()["type"] == "/mo%20unt/%C3%A9/api/problems/invalid-parameter"
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_headers_that_are_meant_well(app: Flask, client: FlaskClient, token: dict[str, str]) -> None:
+    fill(app, 8)
+    event_id = client.get("/api/logins", headers=token).get_json()["items"][0]["id"]
+    for match in ("*", '"x"'):
+        answer = client.get(f"/api/logins/{event_id}", headers={**token, "If-Match": match})
+        assert (answer.status_code, answer.get_json()["id"]) == (200, event_id)
+    for accepted in ("text/csv; charset=utf-8", "text/csv;q=0.9, application/json;q=0.1"):
+        answer = client.get("/api/logins", headers={**token, "Accept": accepted})
+        assert answer.mimetype == "text/csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("e\N{COMBINING ACUTE ACCENT}ve", "\N{LATIN SMALL LETTER E WITH ACUTE}ve"),
+        ("x" * 300, "x" * 255),
+        ("a\N{ZERO WIDTH SPACE}b", "a\N{REPLACEMENT CHARACTER}b"),
+    ],
+)
+def test_a_viewers_name_is_the_one_that_is_stored(name: str, stored: str) -> None:
+    assert owner_of_view(Viewer(name=name, role=Role.USER)) == stored
+    assert owner_of_view(Viewer(name=name, role=Role.AUDITOR)) is None
