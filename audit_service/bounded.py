@@ -50,10 +50,13 @@ def patient(connection: Connection, patience: float) -> Iterator[None]:
     if not isinstance(driver, BoundedConnection):
         yield
         return
-    usual, driver.patience = driver.patience, patience
+    usual = driver.patience
     # Within a transaction the server's own limit is as it was when that ends, else it has to be set back.
-    driver.execute(f"SET {'' if driver.autocommit else 'LOCAL'} statement_timeout = {_server_limit(patience)}".encode())
+    scope = "" if driver.autocommit else "LOCAL"
     try:
+        driver.patience = patience
+        limit = f"SET {scope} statement_timeout = {_server_limit(patience)}"
+        connection.exec_driver_sql(limit, execution_options={"stream_results": False})
         yield
     finally:
         driver.patience = usual

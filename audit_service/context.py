@@ -79,25 +79,25 @@ def read_session() -> Session:
     """Return the app's own SQLAlchemy session, through which history, accounts and tokens are read.
 
     Unless the app uses it already, its statements come without a transaction on PostgreSQL: the begin and the end of
-    one are round trips, and no two of our questions need the same snapshot.
+    one are round trips.
     """
     session = _session()
     if not session.in_transaction():
-        session.info[_READING] = True
-        if session.get_bind().dialect.name == "postgresql":
-            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        on_postgresql = session.get_bind().dialect.name == "postgresql"
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"} if on_postgresql else {})
+        session.info[_READING] = session.get_transaction()
     return session
 
 
 def end_reading() -> None:
-    """Give the connection back, so that what is read next is new, and comes as the app is used to."""
-    _session().rollback()
-    _session().info.pop(_READING, None)
+    """Give the connection back, so that what is read next is new, and comes as the app is used to.
 
-
-def is_reading() -> bool:
-    """Tell whether ``read_session`` was the first to use the app's session, and it is not given back yet."""
-    return _READING in _session().info
+    What the app itself has begun in its session is left as it is.
+    """
+    session = _session()
+    begun = session.info.pop(_READING, None)
+    if begun is not None and begun is session.get_transaction():
+        session.rollback()
 
 
 def _session() -> Session:

@@ -20,6 +20,7 @@ from audit_service.errors import SettingsError
 BUSY_TIMEOUT = 2  # seconds to wait for a connection or for a lock
 # Compiling a page's query takes longer than running it (jit).
 _SERVER_OPTIONS = f"-c timezone=utc -c lock_timeout={BUSY_TIMEOUT}s -c jit=off"
+_IN_NETWORK = "audit_in_network"
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 
 
@@ -162,9 +163,11 @@ def add_functions(engine: Engine) -> None:
     if engine.dialect.name != "sqlite":
         return
 
-    @event.listens_for(engine, "connect")
-    def add(connection: sqlite3.Connection, _record: object) -> None:
-        connection.create_function("audit_in_network", 2, _is_in_network, deterministic=True)
+    @event.listens_for(engine, "checkout")  # not "connect": a host's pool may have connections already
+    def add(connection: sqlite3.Connection, record: Any, _proxy: object) -> None:
+        if _IN_NETWORK not in record.info:
+            connection.create_function(_IN_NETWORK, 2, _is_in_network, deterministic=True)
+            record.info[_IN_NETWORK] = True
 
 
 @lru_cache(maxsize=65536)

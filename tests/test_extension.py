@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from sqlalchemy import select, text
 
 from audit_service import LoginAudit, schema
@@ -54,6 +54,26 @@ def test_the_hosts_rollback_does_not_take_the_event_along(host: Flask) -> None:
     assert [item["exception_type"] for item in history(host, "/api/errors")] == ["RuntimeError"]
     with host.app_context():
         assert db.session.scalars(select(Visit)).all() == []
+
+
+@pytest.mark.parametrize("path", ["/api/logins", "/api/logins?remote_addr=10.0.0.0/8", "/api/logins.csv"])
+def test_the_hosts_session_is_left_as_it_was(host: Flask, path: str) -> None:
+    @host.before_request
+    def begin() -> None:
+        db.session.add(Visit(name="counted"))
+
+    @host.after_request
+    def end(answer: Response) -> Response:
+        db.session.commit()
+        return answer
+
+    with host.app_context():
+        token = add_token(db.session(), "reader", Scope.READ, by=ACTOR)
+        db.session.commit()
+    answer = host.test_client().get(path, headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 200, answer.text
+    with host.app_context():
+        assert [visit.name for visit in db.session.scalars(select(Visit))] == ["counted"]
 
 
 def test_without_a_token_the_history_is_closed(host: Flask) -> None:

@@ -36,7 +36,7 @@ def show_problem(name: str) -> Response:
     raise NotFound("there is no such kind of problem: /api/docs names all")
 
 
-@blueprint.app_template_filter("code")
+@blueprint.app_template_filter("audit_api_code")
 def code(text: str) -> Markup:
     """Return *text* as HTML, with what stands between backticks as code."""
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before

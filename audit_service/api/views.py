@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from audit_service.access import owner_of_view, read_by, viewer_for
 from audit_service.answers import OUR_ERRORS, json_answer, problem, register_errors
 from audit_service.api.exports import export_collection
-from audit_service.context import current_context, end_reading, is_reading, read_session
+from audit_service.context import current_context, end_reading, read_session
 from audit_service.history.collections import COLLECTIONS, ERRORS, Collection
 from audit_service.history.cursor import Cursors
 from audit_service.history.export import CONTENT_TYPES, Format
@@ -136,8 +136,7 @@ def refuse(_path: str) -> Response:
 @blueprint.after_request
 def leave_session(answer: Response) -> Response:
     """Leave the app's session to the app as it was."""
-    if is_reading():
-        end_reading()
+    end_reading()
     return answer
 
 

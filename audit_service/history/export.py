@@ -9,7 +9,7 @@ from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import JSON, ColumnElement, Engine, String, Table, Uuid, cast, func, type_coerce
+from sqlalchemy import JSON, ColumnElement, Connection, Engine, String, Table, Uuid, cast, func, type_coerce
 
 from audit_service.bounded import patient
 from audit_service.database import IpAddress, UtcDateTime, canonical_address
@@ -55,6 +55,8 @@ def export(engine: Engine, question: Question, form: Format) -> Generator[Chunk]
     if dialect == "postgresql":  # a cursor of the server lives in a transaction
         options["isolation_level"] = "REPEATABLE READ"
     with engine.execution_options(**options).connect() as connection, patient(connection, PATIENCE):
+        if dialect == "sqlite":  # a host's driver would begin no transaction for reading
+            _begin(connection)
         total = connection.execute(
             query.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
         ).scalar_one()
@@ -62,6 +64,12 @@ def export(engine: Engine, question: Question, form: Format) -> Generator[Chunk]
             yield Chunk(",".join(names).encode() + b"\r\n" if form is Format.CSV else b"", total)
             for rows in result.partitions(CHUNK):
                 yield Chunk(lines([_with_canonical_address(row, address) for row in rows]), len(rows))
+
+
+def _begin(connection: Connection) -> None:
+    connection.begin()
+    if not getattr(connection.connection.dbapi_connection, "in_transaction", True):
+        connection.exec_driver_sql("BEGIN")
 
 
 def _with_canonical_address(row: Sequence[Any], place: int) -> Sequence[Any]:

@@ -30,13 +30,15 @@ def last_logins(session: Session, username: str, *, owner: str | None) -> LastLo
             iter(list_events(session, Question(item=LoginItem, filters=filters, owner=owner), limit=1)[0]), None
         )
 
-    success = last(Outcome.SUCCESS)
+    success, failure = last(Outcome.SUCCESS), last(Outcome.FAILURE)
     table = TABLES[LoginItem]
     failed = LoginFilters(username=[username], action=[Action.LOGIN], outcome=[Outcome.FAILURE])
     found = conditions(table, failed, session.get_bind().dialect.name, owner)
+    place = tuple_(table.c.timestamp, table.c.seq)
     if success:
-        here = tuple_(success.timestamp, success.seq)
-        found["later"] = tuple_(table.c.timestamp, table.c.seq) > here
+        found["later"] = place > tuple_(success.timestamp, success.seq)
+    if failure:  # not those that came in meanwhile, else the answer would not agree with itself
+        found["so far"] = place <= tuple_(failure.timestamp, failure.seq)
     with patient(session.connection(), PATIENCE):
         since = session.connection().execute(select(func.count()).where(*found.values())).scalar_one()
-    return LastLogins(username=username, last_success=success, last_failure=last(Outcome.FAILURE), failures_since=since)
+    return LastLogins(username=username, last_success=success, last_failure=failure, failures_since=since)

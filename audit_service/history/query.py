@@ -23,7 +23,11 @@ TABLES: dict[type[NewEvent], Table] = {
     AdminItem: AdminEvent.metadata.tables[AdminEvent.__tablename__],
 }
 # Filters whose index holds the events of a value in the order of time, those with the rarest values first.
-MERGED = ("request_id", "username", "remote_addr", "fingerprint", "reason", "app", "method")
+INDEXED: dict[type[NewEvent], tuple[str, ...]] = {
+    LoginItem: ("request_id", "username", "remote_addr", "reason", "app", "method"),
+    ErrorItem: ("fingerprint",),
+    AdminItem: (),
+}
 # Positions that one page in the order of arrival looks at, so that a rare filter takes no longer.
 ARRIVAL_SPAN = 100_000
 PATIENCE = 60  # seconds that the database may take for a part of an export, or for counting
@@ -58,7 +62,7 @@ def page_query(dialect: str, question: Question, after: Position | None, limit: 
         return select(table).where(*found.values()).order_by(table.c.seq).limit(limit)
     if after is not None:
         found["after"] = _is_after(table, after, newest=newest)
-    keys = _keys(table, question.filters) if dialect == "postgresql" and limit is not None else None
+    keys = _keys(table, question) if dialect == "postgresql" and limit is not None else None
     if keys and limit is not None:
         answered, key, of_keys = keys
         others = [condition for name, condition in found.items() if name != answered]
@@ -77,26 +81,25 @@ def _has_index(question: Question) -> bool:
     given = question.filters
     return (
         question.owner is not None
-        or any(getattr(given, name, None) for name in MERGED)
+        or any(getattr(given, name) for name in INDEXED[question.item])
         or getattr(given, "outcome", None) == [Outcome.FAILURE]
         or getattr(given, "action", None) == [Action.LOGOUT]
     )
 
 
-def _keys(table: Table, filters: EventFilters) -> tuple[str | None, ColumnElement[Any], CTE] | None:
+def _keys(table: Table, question: Question) -> tuple[str | None, ColumnElement[Any], CTE] | None:
     """Return what a page is merged from: the filter that this answers, if it does, the column and the keys in it.
 
     There is nothing to merge, null, for one key, whose events an index has in the order of time already; nor for none.
     """
-    values = {name: getattr(filters, name, []) for name in MERGED}
+    values = {name: getattr(question.filters, name) for name in INDEXED[question.item]}
     if any(len(given) == 1 and not _has_large(name, given) for name, given in values.items()):
         return None
     for name, given in values.items():
         if name == "remote_addr" and any("/" in text for text in given):
-            if "network" in table.c:
-                is_answered = all(parent_of(text) is None for text in given)
-                return name if is_answered else None, table.c.network, networks_of(table, given)
-        elif len(given) > 1:
+            is_answered = all(parent_of(text) is None for text in given)
+            return name if is_answered else None, table.c.network, networks_of(table, given)
+        if len(given) > 1:
             return name, table.c[name], values_of(table.c[name], given)
     return None
 
@@ -107,7 +110,8 @@ def _has_large(name: str, given: list[str]) -> bool:
 
 def _is_of_large(dialect: str, question: Question) -> bool:
     """Tell whether it is about a network of many networks, so that a look at the next events of all may be enough."""
-    return dialect == "postgresql" and _has_large("remote_addr", question.filters.remote_addr)
+    given = question.filters.remote_addr
+    return dialect == "postgresql" and "remote_addr" in INDEXED[question.item] and _has_large("remote_addr", given)
 
 
 def _look_query(question: Question, after: Position | None, limit: int) -> Select[Any]:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import ColumnElement, Interval, Table, case, cast, func, literal, select, type_coerce
+from sqlalchemy import ColumnElement, Integer, Interval, Table, case, cast, func, literal, select, type_coerce
 from sqlalchemy.orm import Session
 
 from audit_service.bounded import patient
@@ -134,7 +134,8 @@ def _by_time(session: Session, table: Table, found: list[ColumnElement[bool]], s
             counted[begin.isoformat()] += events
         return counted
 
-    everything, failures = count(*found), count(*found, is_failure)
+    failures = count(*found, is_failure)  # first: what comes in meanwhile is never more failures than events
+    everything = count(*found)
     return [Count(key=key, count=events, failures=failures[key]) for key, events in everything.items()]
 
 
@@ -142,7 +143,7 @@ def _quarter(table: Table, dialect: str) -> ColumnElement[datetime]:
     """When the quarter of an hour began that an event happened in."""
     if dialect == "postgresql":
         return func.date_bin(cast(QUARTER, Interval), table.c.timestamp, cast(EPOCH, UtcDateTime))
-    seconds = func.unixepoch(table.c.timestamp)
+    seconds = cast(func.strftime("%s", table.c.timestamp), Integer)
     past = (seconds % QUARTER.seconds + QUARTER.seconds) % QUARTER.seconds  # before 1970 the first is negative
     return type_coerce(func.datetime(seconds - past, "unixepoch"), UtcDateTime)
 

@@ -5,6 +5,7 @@ Revises: 0003
 """
 
 import ipaddress
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -72,10 +73,9 @@ def fill_networks() -> None:
     trigger = "SELECT sql FROM sqlite_master WHERE name = 'login_events_no_update'"
     definition = connection.execute(sa.text(trigger)).scalar_one()
     op.execute("DROP TRIGGER login_events_no_update")
-    addresses = connection.execute(sa.text(f"SELECT DISTINCT remote_addr FROM login_events WHERE {missing}"))
-    networks = [{"address": address, "network": network_of(address)} for address in addresses.scalars()]
-    update = f"UPDATE login_events SET network = :network WHERE remote_addr = :address AND {missing}"
-    connection.execute(sa.text(update), networks)
+    driver: Any = connection.connection.dbapi_connection
+    driver.create_function("audit_network_of", 1, network_of)
+    op.execute(f"UPDATE login_events SET network = audit_network_of(remote_addr) WHERE {missing}")
     connection.exec_driver_sql(definition)
 
 
