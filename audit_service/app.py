@@ -1,5 +1,6 @@
 """The service: ``create_app()``."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,6 +45,15 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     _warn(app, settings)
     return app
+
+
+def create_worker_app() -> Flask:
+    """Make the service in a worker of ``audit-service serve``, as a process group of its own.
+
+    Ctrl-C reaches all processes of a group, and a worker that ends before the one that made it is made anew.
+    """
+    os.setpgrp()
+    return create_app()
 
 
 def _warn(app: Flask, settings: Settings) -> None:

@@ -68,7 +68,7 @@ def serve() -> None:
     _record(settings, AdminAction.RECORDING_STARTED)
     click.echo(f"serving on http://{settings.host}:{settings.port} (Ctrl-C stops)")
     server = Server(
-        "audit_service.app:create_app",
+        "audit_service.app:create_worker_app",
         factory=True,
         interface=Interfaces.WSGI,
         address=address,
