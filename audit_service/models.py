@@ -113,6 +113,17 @@ class TrailHead(Base):
     size: Mapped[int] = mapped_column(BigInteger)
 
 
+class TrailIdentity(Base):
+    """One row that tells this trail from every other: events that wait in a spool are stored in their own only."""
+
+    __tablename__ = "trail_identity"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    trail_id: Mapped[UUID] = mapped_column(Uuid)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Account(Base):
     """Somebody who can log in to the service itself."""
 

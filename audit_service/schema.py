@@ -1,14 +1,15 @@
 """The migrations, as functions: bring a database to the newest revision, or tell where it stands."""
 
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 
-from alembic import command
+from alembic import command, context, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from audit_service.errors import NotConfiguredError
 
@@ -54,9 +55,34 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         raise NotConfiguredError(f"cannot migrate: {error}") from None
 
 
-def downgrade(engine: Engine, revision: str = "base") -> None:
-    """Downgrade the database to *revision*; "base" drops everything."""
-    command.downgrade(_config(engine), revision)
+def downgrade(engine: Engine, revision: str = "base", *, lose: Collection[str] = ()) -> None:
+    """Downgrade the database to *revision*; "base" drops everything. What fails is rolled back whole.
+
+    Raises ``NotConfiguredError``, which says what would be lost, unless *lose* has each revision whose loss is meant.
+    """
+    config = _config(engine)
+    config.attributes["lose"] = lose
+    try:
+        command.downgrade(config, revision)
+    except CommandError as error:
+        raise NotConfiguredError(f"cannot downgrade: {error}") from None
+
+
+def require_told(revision: str, counts: Mapping[str, str]) -> None:
+    """In the downgrade of *revision*: refuse to lose what is there, unless it was said that this is meant.
+
+    *counts* has a query that counts for each thing that would be lost. Raises Alembic's ``CommandError``, which tells
+    how to say it.
+    """
+    on_command_line = context.get_x_argument(as_dictionary=True).get("lose", "")
+    told = [*context.config.attributes.get("lose", ()), *on_command_line.split(",")]
+    found = {what: op.get_bind().scalar(text(query)) for what, query in counts.items()}
+    lost = [f"{what} ({count})" for what, count in found.items() if count]
+    if lost and revision not in told:
+        raise CommandError(
+            f"a downgrade below {revision} loses for good: {', '.join(lost)}. Nothing was changed. If this is meant, "
+            f"say so: alembic -x lose={revision} downgrade … (with commas between, for more than one revision)"
+        )
 
 
 def check(engine: Engine) -> None:

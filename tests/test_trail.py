@@ -152,6 +152,7 @@ def test_the_triggers_stay_on_for_a_replica(postgres_url: str, postgres_template
                 ("error_events", "A"),
                 ("admin_events", "A"),
                 ("trail_head", "A"),
+                ("trail_identity", "A"),
             }
         with engine.connect() as connection:
             connection.execute(text("SET session_replication_role = replica"))

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from audit_service.schema import require_told
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -93,6 +95,15 @@ def upgrade() -> None:
     )
 
 
+LOST = {
+    "logins, failed logins and logouts": "SELECT count(*) FROM login_events",
+    "errors": "SELECT count(*) FROM error_events",
+    "accounts": "SELECT count(*) FROM audit_accounts",
+    "tokens": "SELECT count(*) FROM audit_tokens",
+}
+
+
 def downgrade() -> None:
+    require_told(revision, LOST)
     for table in ("audit_tokens", "audit_accounts", "trail_head", "error_events", "login_events"):
         op.drop_table(table)

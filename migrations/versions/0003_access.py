@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from audit_service.schema import require_told
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -16,6 +18,14 @@ depends_on = None
 TIME = sa.DateTime(timezone=True)
 REFUSAL = "the audit trail is append-only"
 IS_FAILURE = sa.text("outcome = 'failure'")
+LOST = {
+    "admin events": "SELECT count(*) FROM admin_events",
+    "refused attempts that are counted": "SELECT count(*) FROM audit_refused_attempts",
+    "that an account is disabled, so that it is let in again": """
+        SELECT count(*) FROM audit_accounts WHERE disabled_at IS NOT NULL
+    """,
+    "that a token expires": "SELECT count(*) FROM audit_tokens WHERE expires_at IS NOT NULL",
+}
 
 
 def upgrade() -> None:
@@ -91,6 +101,7 @@ def refuse_changes() -> None:
 
 def downgrade() -> None:
     """Removes the admin events from the trail; their positions stay empty."""
+    require_told(revision, LOST)
     op.drop_table("audit_refused_attempts")
     op.drop_table("audit_ended_sessions")
     for column in ("expires_at", "last_used_at"):
