@@ -4,19 +4,33 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from audit_service import schema
+from audit_service.accounts import add_account, disable, get_account
 from audit_service.database import make_engine
 from audit_service.errors import NotConfiguredError
 from audit_service.request_info import network_of
 from audit_service.settings import Settings
+from audit_service.tokens import add_token
+from audit_service.trail.recorder import Recorder
+from audit_service.vocabulary import Role, Scope
+from tests.conftest import ACTOR
+from tests.factories import AdminFactory, LoginFactory
 
 PROJECT = Path(__file__).parent.parent
+
+
+def alembic(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    environ = {**os.environ, "AUDIT_DATABASE_URL": url}
+    command = [sys.executable, "-m", "alembic", *arguments]
+    return subprocess.run(command, env=environ, cwd=PROJECT, capture_output=True, text=True, check=False)
 
 
 def test_from_nothing_to_the_newest_and_back(empty_database_url: str) -> None:
@@ -69,20 +83,13 @@ def test_two_at_once(empty_database_url: str) -> None:
 
 
 def test_alembic_in_a_checkout(empty_database_url: str) -> None:
-    environ = {**os.environ, "AUDIT_DATABASE_URL": empty_database_url}
     for command in (["upgrade", "head"], ["check"], ["downgrade", "base"]):
-        alembic = [sys.executable, "-m", "alembic", *command]
-        done = subprocess.run(alembic, env=environ, cwd=PROJECT, capture_output=True, text=True, check=False)
+        done = alembic(empty_database_url, *command)
         assert done.returncode == 0, done.stderr
 
 
 def test_logins_from_before_networks_get_theirs(empty_database_url: str) -> None:
-    def alembic(revision: str) -> None:
-        environ = {**os.environ, "AUDIT_DATABASE_URL": empty_database_url}
-        command = [sys.executable, "-m", "alembic", "upgrade", revision]
-        subprocess.run(command, env=environ, cwd=PROJECT, capture_output=True, check=True)
-
-    alembic("0003")
+    assert alembic(empty_database_url, "upgrade", "0003").returncode == 0
     addresses = ["192.0.2.7", "192.0.2.255", "2001:db8:1:2:3::4", "::1:2", None]
     insert = """INSERT INTO login_events (id, seq, timestamp, recorded_at, app, remote_addr, action, outcome, username)
         VALUES (:id, :seq, :time, :time, 'shop', :address, 'login', 'success', 'ada')"""
@@ -93,10 +100,41 @@ def test_logins_from_before_networks_get_theirs(empty_database_url: str) -> None
         for seq, address in enumerate(addresses, 1):
             values = {"id": f"{seq:032x}", "seq": seq, "time": "2026-01-31 12:00:00.000000", "address": address}
             connection.execute(text(insert), values)
-    alembic("head")
+    assert alembic(empty_database_url, "upgrade", "head").returncode == 0
     with engine.connect() as connection:
         networks = connection.execute(text("SELECT network FROM login_events ORDER BY seq")).scalars().all()
     assert networks == [network_of(address) for address in addresses]
     with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
         connection.execute(text("UPDATE login_events SET username = 'eve'"))
     engine.dispose()
+
+
+def test_a_downgrade_says_what_it_would_lose_and_wants_to_be_told(engine: Engine, recorder: Recorder) -> None:
+    LoginFactory()
+    AdminFactory()
+    with Session(engine) as session, session.begin():
+        add_account(session, "ada", Role.USER, "correct horse battery", by=ACTOR)
+        disable(session, get_account(session, "ada"), by=ACTOR)
+        add_token(session, "ci", Scope.READ, by=ACTOR, expires_at=datetime.now(UTC) + timedelta(days=1))
+    lost = {
+        "0005": "the identity by which a spool knows this trail \\(1\\)",
+        "0003": "admin events \\(4\\), that an account is disabled, so that it is let in again \\(1\\), "
+        "that a token expires \\(1\\)",
+        "0001": "logins, failed logins and logouts \\(1\\), accounts \\(1\\), tokens \\(1\\)",
+    }
+    told: list[str] = []
+    for revision, what in lost.items():
+        with pytest.raises(NotConfiguredError, match=f"below {revision} loses for good: {what}. Nothing was changed"):
+            schema.downgrade(engine, lose=told)
+        schema.require_newest(engine)
+        told.append(revision)
+    schema.downgrade(engine, lose=told)
+    assert set(inspect(engine).get_table_names()) <= {schema.VERSION_TABLE}
+
+
+def test_alembic_is_told_on_its_command_line(database_url: str, recorder: Recorder) -> None:
+    LoginFactory()
+    refused = alembic(database_url, "downgrade", "-1")
+    assert refused.returncode
+    assert "alembic -x lose=0005 downgrade" in refused.stdout + refused.stderr
+    assert alembic(database_url, "-x", "lose=0005,0003", "downgrade", "-1").returncode == 0
