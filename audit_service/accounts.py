@@ -1,4 +1,9 @@
-"""Accounts of the service itself: who can log in, with which role. A change and its admin event are one transaction."""
+"""Accounts of the service itself: who can log in, with which role. A change and its admin event are one transaction.
+
+Changes that overlap follow one rule, here and in ``tokens``: lock the row, look at its state under the lock, change it,
+and append the event last. So what happens once is recorded once, and the trail is never held while a row is waited for.
+On PostgreSQL the row is locked by ``SELECT … FOR UPDATE``; on SQLite the caller's transaction begins as a writer.
+"""
 
 import secrets
 from datetime import UTC, datetime
@@ -20,7 +25,10 @@ from audit_service.vocabulary import AdminAction, Role
 
 
 def add_account(session: Session, username: str, role: Role, password: str, *, by: Actor) -> Account:
-    """Make an account; the caller commits. Raises ``AccountError`` for a name that is taken, or an unfit one."""
+    """Make an account; the caller commits.
+
+    Raises ``AccountError`` for a name that is taken, or an unfit one; what the caller did before is left as it is.
+    """
     name = fit(username, USERNAME_LIMIT)
     if not name or name != name.strip(" "):
         raise AccountError(
@@ -36,11 +44,10 @@ def add_account(session: Session, username: str, role: Role, password: str, *, b
         session_key=_session_key(),
         created_at=datetime.now(UTC),
     )
-    session.add(account)
     try:
-        session.flush()
+        with session.begin_nested():
+            session.add(account)
     except IntegrityError:
-        session.rollback()
         raise AccountError(f"there is an account {username!r} already") from None
     _record(session, by, AdminAction.ACCOUNT_ADDED, account, {"role": role.value})
     return account
@@ -63,20 +70,26 @@ def get_account(session: Session, username: str) -> Account:
     """Return the account of that name; raise ``AccountError`` if there is none."""
     account = find_account(session, username)
     if account is None:
-        raise AccountError(f"there is no account {username!r}: 'audit-service accounts list' shows all")
+        raise _missing(username)
     return account
 
 
 def set_password(session: Session, account: Account, password: str, *, by: Actor) -> None:
-    """Change the password and end all sessions of the account; the caller commits. Raises ``AccountError``."""
+    """Change the password and end all sessions of the account; the caller commits.
+
+    Raises ``AccountError`` for an unfit password, and as all that follow if the account was removed meanwhile.
+    """
     check_password(password, account.username)
-    account.password_hash = hash_password(password)
+    password_hash = hash_password(password)  # before the row is locked: it is meant to take long
+    account = _lock_present(session, account)
+    account.password_hash = password_hash
     account.session_key = _session_key()
     _record(session, by, AdminAction.PASSWORD_CHANGED, account)
 
 
 def set_role(session: Session, account: Account, role: Role, *, by: Actor) -> None:
-    """Give the account another role and end all its sessions; the caller commits."""
+    """Give the account another role, or the same, and end all its sessions; the caller commits."""
+    account = _lock_present(session, account)
     before, account.role = account.role, role.value
     account.session_key = _session_key()
     _record(session, by, AdminAction.ROLE_CHANGED, account, {"from": before, "to": role.value})
@@ -84,6 +97,7 @@ def set_role(session: Session, account: Account, role: Role, *, by: Actor) -> No
 
 def disable(session: Session, account: Account, *, by: Actor) -> None:
     """Let nobody in as this account, and end all its sessions; the caller commits."""
+    account = _lock_present(session, account)
     if account.disabled_at:
         return
     account.disabled_at = datetime.now(UTC)
@@ -93,6 +107,7 @@ def disable(session: Session, account: Account, *, by: Actor) -> None:
 
 def enable(session: Session, account: Account, *, by: Actor) -> None:
     """Undo ``disable``; the sessions stay ended. The caller commits."""
+    account = _lock_present(session, account)
     if account.disabled_at is None:
         return
     account.disabled_at = None
@@ -101,8 +116,26 @@ def enable(session: Session, account: Account, *, by: Actor) -> None:
 
 def remove(session: Session, account: Account, *, by: Actor) -> None:
     """Remove the account and end all its sessions; its events stay in the trail. The caller commits."""
-    _record(session, by, AdminAction.ACCOUNT_REMOVED, account, {"role": account.role})
+    account = _lock_present(session, account)
     session.delete(account)
+    _record(session, by, AdminAction.ACCOUNT_REMOVED, account, {"role": account.role})
+
+
+def _lock(session: Session, account: Account) -> Account | None:
+    """Return the account as it is now, locked until the caller commits; null if it was removed."""
+    query = select(Account).where(Account.id == account.id).with_for_update()
+    return session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+
+
+def _lock_present(session: Session, account: Account) -> Account:
+    locked = _lock(session, account)
+    if locked is None:
+        raise _missing(account.username)
+    return locked
+
+
+def _missing(username: str) -> AccountError:
+    return AccountError(f"there is no account {username!r}: 'audit-service accounts list' shows all")
 
 
 def _session_key() -> str:

@@ -1,4 +1,7 @@
-"""Tokens: what machines present. The token is shown once, its hash is kept."""
+"""Tokens: what machines present. The token is shown once, its hash is kept.
+
+A change and its admin event are one transaction; overlapping ones follow the rule of ``accounts``.
+"""
 
 import hashlib
 import hmac
@@ -24,7 +27,11 @@ _TABLE = Token.metadata.tables[Token.__tablename__]
 
 
 def add_token(session: Session, name: str, scope: Scope, *, by: Actor, expires_at: datetime | None = None) -> str:
-    """Make a token of 256 random bits and return it, for the only time; the caller commits. Raises ``AccountError``."""
+    """Make a token of 256 random bits and return it, for the only time; the caller commits.
+
+    Raises ``AccountError`` for a name that is or was taken, an unfit one, and a time that is over; what the caller did
+    before is left as it is.
+    """
     given, name = name, fit(name, NAME_LIMIT) or ""
     if not name or name != name.strip(" "):
         raise AccountError(
@@ -35,11 +42,11 @@ def add_token(session: Session, name: str, scope: Scope, *, by: Actor, expires_a
     if expires_at is not None and expires_at <= now:
         raise AccountError("a token must expire in the future")
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    session.add(Token(name=name, token_hash=_hash(token), scope=scope.value, created_at=now, expires_at=expires_at))
+    row = Token(name=name, token_hash=_hash(token), scope=scope.value, created_at=now, expires_at=expires_at)
     try:
-        session.flush()
+        with session.begin_nested():
+            session.add(row)
     except IntegrityError:
-        session.rollback()
         raise AccountError(f"there is, or was, a token {name!r} already: choose another name") from None
     details = {"scope": scope.value, "expires_at": expires_at and expires_at.isoformat()}
     store(session.connection(), [by.did(AdminAction.TOKEN_ADDED, name, details)])
@@ -53,7 +60,8 @@ def list_tokens(session: Session) -> list[Token]:
 
 def revoke_token(session: Session, name: str, *, by: Actor) -> None:
     """Make the token worthless for good; the caller commits. Raises ``AccountError`` if there is none of that name."""
-    token = session.scalars(select(Token).where(Token.name == name)).one_or_none()
+    query = select(Token).where(Token.name == name).with_for_update()
+    token = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
     if token is None:
         raise AccountError(f"there is no token {name!r}: 'audit-service tokens list' shows all")
     if token.revoked_at is None:
