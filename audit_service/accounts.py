@@ -79,12 +79,24 @@ def set_password(session: Session, account: Account, password: str, *, by: Actor
 
     Raises ``AccountError`` for an unfit password, and as all that follow if the account was removed meanwhile.
     """
-    check_password(password, account.username)
-    password_hash = hash_password(password)  # before the row is locked: it is meant to take long
-    account = _lock_present(session, account)
-    account.password_hash = password_hash
-    account.session_key = _session_key()
-    _record(session, by, AdminAction.PASSWORD_CHANGED, account)
+    password_hash = _new_hash(password, account)
+    _give_password(session, _lock_present(session, account), password_hash, by)
+
+
+def replace_password(session: Session, checked: Account, password: str, *, by: Actor) -> Account | None:
+    """Like ``set_password``, if what was *checked* of the account, read before in another session, still holds.
+
+    Returns the account as it is then, or null if it was removed or disabled since, or has another password or other
+    sessions; then nothing is changed.
+    """
+    password_hash = _new_hash(password, checked)
+    account = _lock(session, checked)
+    if account is None or account.disabled_at:
+        return None
+    if (account.password_hash, account.session_key) != (checked.password_hash, checked.session_key):
+        return None
+    _give_password(session, account, password_hash, by)
+    return account
 
 
 def set_role(session: Session, account: Account, role: Role, *, by: Actor) -> None:
@@ -136,6 +148,18 @@ def _lock_present(session: Session, account: Account) -> Account:
 
 def _missing(username: str) -> AccountError:
     return AccountError(f"there is no account {username!r}: 'audit-service accounts list' shows all")
+
+
+def _new_hash(password: str, account: Account) -> str:
+    """Check and hash a new password; before the row is locked, since it is meant to take long."""
+    check_password(password, account.username)
+    return hash_password(password)
+
+
+def _give_password(session: Session, account: Account, password_hash: str, by: Actor) -> None:
+    account.password_hash = password_hash
+    account.session_key = _session_key()
+    _record(session, by, AdminAction.PASSWORD_CHANGED, account)
 
 
 def _session_key() -> str:

@@ -9,6 +9,7 @@ from tests.security.canaries import hunt_canaries
 from tests.security.flood import flood
 from tests.security.fuzz import fuzz
 from tests.security.injection import inject
+from tests.security.passwords import race
 from tests.security.timing import measure
 
 on_sqlite = pytest.mark.parametrize("backend", ["sqlite"])  # the other one would take long to tell the same
@@ -35,6 +36,11 @@ def test_failures_take_alike_long(database_url: str, tmp_path: Path) -> None:
     for name, times in measure(database_url, tmp_path, 9).items():
         failure, wrong = map(statistics.median, times)
         assert 0.4 < failure / wrong < 2.5, (name, failure, wrong)
+
+
+@on_postgresql
+def test_a_race_for_the_password(database_url: str, tmp_path: Path) -> None:
+    race(database_url, tmp_path, 3)
 
 
 @on_sqlite

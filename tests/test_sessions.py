@@ -5,10 +5,12 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
 import time_machine
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
@@ -24,6 +26,7 @@ from audit_service.history.filters import AdminFilters, Question
 from audit_service.history.items import AdminItem
 from audit_service.history.query import list_events
 from audit_service.models import Account, EndedSession
+from audit_service.signals import login_signal
 from audit_service.vocabulary import AdminAction, Role
 from tests.conftest import ACTOR, PASSWORD
 from tests.test_login import BROWSER, log_in
@@ -361,6 +364,85 @@ def test_changing_the_password_ends_the_other_sessions(
         "audit_service",
     )
     assert NEW_PASSWORD not in f"{event}"
+
+
+def replace_account(session: Session, account: Account) -> None:
+    """Another account in its place, with the same name, number and password."""
+    number, password_hash = account.id, account.password_hash
+    service.remove(session, account, by=ACTOR)
+    new = service.add_account(session, "user", Role.USER, PASSWORD, by=ACTOR)
+    new.id, new.password_hash = number, password_hash
+
+
+def disable_and_enable(session: Session, account: Account) -> None:
+    service.disable(session, account, by=ACTOR)
+    service.enable(session, account, by=ACTOR)
+
+
+WHILE_IT_IS_CHANGED: dict[str, Callable[[Session, Account], None]] = {
+    **CHANGES,
+    "password": lambda session, account: service.set_password(session, account, "what the administrator set", by=ACTOR),
+    "disable and enable": disable_and_enable,
+    "replace": replace_account,
+}
+
+
+CHECKED, HASHED = "audit_service.login.views.check_password", "audit_service.accounts.hash_password"
+MOMENTS = [
+    *((HASHED, meanwhile) for meanwhile in WHILE_IT_IS_CHANGED),
+    *((CHECKED, meanwhile) for meanwhile in ("disable and enable", "replace")),
+]
+
+
+@pytest.mark.parametrize(("moment", "meanwhile"), MOMENTS, ids=[f"{moment[14:]}-{name}" for moment, name in MOMENTS])
+def test_a_change_of_the_password_overwrites_no_other_change(
+    app: Flask,
+    client: FlaskClient,
+    accounts: dict[Role, str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    moment: str,
+    meanwhile: str,
+) -> None:
+    """Neither one that comes after the current password was checked, nor one between the session and that."""
+    log_in(client)
+    module, _, name = moment.rpartition(".")
+    real = getattr(import_module(module), name)
+
+    def interrupted(*arguments: str) -> Any:
+        monkeypatch.undo()
+        changed(app, WHILE_IT_IS_CHANGED[meanwhile])
+        return real(*arguments)
+
+    monkeypatch.setattr(moment, interrupted)
+    answer = change(client)
+    assert (answer.status_code, answer.content_type) == (401, "application/problem+json")
+    assert name_of(client) is None
+    assert [event.actor for event in admin_events(app, AdminAction.PASSWORD_CHANGED) if event.actor != "tests"] == []
+    assert log_in(app.test_client(), password=NEW_PASSWORD).status_code == 401
+
+
+@pytest.mark.parametrize("meanwhile", WHILE_IT_IS_CHANGED)
+def test_a_login_does_not_outlive_a_change_that_is_made_meanwhile(
+    app: Flask, client: FlaskClient, accounts: dict[Role, str], meanwhile: str
+) -> None:
+    def interrupt(_sender: object, **_: Any) -> None:
+        changed(app, WHILE_IT_IS_CHANGED[meanwhile])
+
+    with login_signal.connected_to(interrupt):
+        assert log_in(client).status_code == 200  # it was right when it was checked, and is in the trail
+    assert [item.outcome for item in logins(app)] == ["success"]
+    assert name_of(client) is None
+
+
+def test_a_password_whose_hash_has_old_parameters_can_be_changed(
+    app: Flask, client: FlaskClient, accounts: dict[Role, str]
+) -> None:
+    log_in(client)
+    old = PasswordHasher(memory_cost=8, time_cost=1, parallelism=1).hash(PASSWORD)
+    changed(app, lambda _session, account: setattr(account, "password_hash", old))
+    assert change(client).status_code == 200
+    assert name_of(client) == "user"
 
 
 def test_the_password_page_is_for_sessions(app: Flask, accounts: dict[Role, str], token: dict[str, str]) -> None:

@@ -145,8 +145,12 @@ def _words(seconds: int) -> str:
 def _rehash(account: Account, password: str) -> None:
     """Keep the hash with today's parameters. The old one works, too: a failure keeps nobody out."""
     change = update(Account).where(Account.id == account.id, Account.password_hash == account.password_hash)
+    password_hash = hash_password(password)
     try:
         with write_session() as session:
-            session.execute(change.values(password_hash=hash_password(password)))
+            is_kept = session.scalar(change.values(password_hash=password_hash).returning(Account.id)) is not None
     except SQLAlchemyError as error:
         current_app.logger.warning("a password could not be hashed anew: %s", type(error).__name__)
+        return
+    if is_kept:
+        account.password_hash = password_hash

@@ -51,7 +51,11 @@ def init_sessions(app: Flask) -> None:
 
 
 def start_session(account: Account) -> None:
-    """Begin a new session; whatever the old one held is gone."""
+    """Begin a new session; whatever the old one held is gone.
+
+    It carries the session key of *account* as it was read when the password was checked: if the account was changed
+    since, the session is over before it begins.
+    """
     _start(_of_account(account), account.session_key)
 
 
@@ -78,6 +82,12 @@ def session_account() -> Account | None:
     """Return the account that has this session; null for a name that nobody checked."""
     kind, _, key = str(current_user.get_id() or "").partition(":")
     return read_session().get(Account, int(key)) if kind == "account" else None
+
+
+def is_session_of(account: Account) -> bool:
+    """Tell whether *account*, as it was read, has this session: no change of it has ended the session."""
+    is_same: bool = current_user.get_id() == _of_account(account).id and session["key"] == account.session_key
+    return is_same
 
 
 def _end_for_good() -> None:

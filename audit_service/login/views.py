@@ -7,7 +7,7 @@ from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.access import presented_token, require_token
-from audit_service.accounts import get_account, set_password
+from audit_service.accounts import replace_password
 from audit_service.answers import OUR_ERRORS, json_answer, register_errors
 from audit_service.context import current_context, write_session
 from audit_service.errors import AccountError, ParameterError
@@ -17,12 +17,12 @@ from audit_service.login.pages import error_answer, index_page, is_browser, logi
 from audit_service.login.reports import read_reports
 from audit_service.login.sessions import (
     end_session,
+    is_session_of,
     session_account,
     session_viewer,
     start_passwordless_session,
     start_session,
 )
-from audit_service.passwords import check_password as check_new_password
 from audit_service.receivers import stored
 from audit_service.request_info import USERNAME_LIMIT
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
@@ -109,18 +109,21 @@ def password_form() -> AnyResponse:
 
 @blueprint.post("/account/password/")
 def change_password() -> AnyResponse:
-    """Change one's own password: 200 or 303; it ends all other sessions. A wrong current one is a failed login."""
+    """Change one's own password: 200 or 303; it ends all other sessions. A wrong current one is a failed login.
+
+    An account that is changed in between, so that this session ends, keeps what it was given: 401.
+    """
     account = session_account()
     if account is None:
         raise Unauthorized("log in at /login/ first: this needs the session of an account")
     current, new = read_texts("current_password", "new_password")
-    account = check_password(account.username, current)
+    checked = check_password(account.username, current)
+    by = current_context().actor(checked.username)
     try:
-        check_new_password(new, account.username)  # before the database is locked for it
         with write_session() as database:
-            account = get_account(database, account.username)
-            set_password(database, account, new, by=current_context().actor(account.username))
-            database.flush()
+            account = replace_password(database, checked, new, by=by) if is_session_of(checked) else None
+            if account is None:
+                raise Unauthorized("this account was changed in the meantime: log in at /login/ again")
             database.expunge(account)
     except AccountError as error:
         raise ParameterError("new_password", str(error)) from None

@@ -18,6 +18,7 @@ from tests.security.canaries import hunt_canaries
 from tests.security.flood import flood
 from tests.security.fuzz import fuzz
 from tests.security.injection import PAYLOADS, inject
+from tests.security.passwords import race
 from tests.security.timing import compare_times
 
 Proof = Callable[[str, Path, int, Progress], str]
@@ -26,6 +27,7 @@ LONG_PROOFS: dict[str, tuple[str, int, Proof]] = {
     "sql": ("SQL injection", len(PAYLOADS), inject),
     "canaries": ("canaries", 3, hunt_canaries),
     "timing": ("enumeration by time", 2_000, compare_times),
+    "passwords": ("race for the password", 200, race),
     "flood": ("flood", 1_000_000, flood),
 }
 
