@@ -4,10 +4,14 @@ AuditError
 ├── SettingsError       a setting is unknown or has a bad value; the message names it and the remedy
 ├── ParameterError      a caller of the API sent something wrong; ``parameter`` names it
 │   └── ItemError       one item of a list that was sent is wrong; ``parameter`` points at it
+│       └── TakenError  its id is that of another event
 ├── NotConfiguredError  the Flask app in use has no LoginAudit, or the database is not migrated
 ├── AccountError        an account or token command cannot be carried out
+├── IdTakenError        an event has the id of another one that is stored
 └── AuditUnavailable    an event could not be made durable: no success may be answered
 """
+
+from collections.abc import Sequence
 
 
 class AuditError(Exception):
@@ -36,12 +40,27 @@ class ItemError(ParameterError):
     status = 422
 
 
+class TakenError(ItemError):
+    """An item of a list has an id that is another event's. All that was in order is stored."""
+
+    status = 409
+
+
 class NotConfiguredError(AuditError):
     """Something that must stand before the trail can be used does not."""
 
 
 class AccountError(AuditError):
     """An account or token cannot be made or changed as asked."""
+
+
+class IdTakenError(AuditError):
+    """Events have ids under which other events are stored: nothing of these is stored, all others are."""
+
+    def __init__(self, places: Sequence[int]) -> None:
+        """*places* are those of the events among all that were handed over, from 0."""
+        super().__init__("another event is stored under this id")
+        self.places = places
 
 
 class AuditUnavailable(AuditError):  # noqa: N818 - the word that the guarantees use

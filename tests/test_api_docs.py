@@ -93,7 +93,7 @@ def test_every_problem_that_can_be_answered_is_explained(client: FlaskClient) ->
         assert f'id="{kind.name}"' in page
         assert f"| `{PATH}{kind.name}` | {kind.status} |" in DOCUMENT
     assert DOCUMENT.count(f"| `{PATH}") == len(KINDS)
-    for status in (400, 401, 403, 404, 405, 411, 413, 415, 422, 429, 500, 503):
+    for status in (400, 401, 403, 404, 405, 409, 411, 413, 415, 422, 429, 500, 503):
         for has_parameter in (False, True):
             assert kind_of(status, has_parameter=has_parameter) in KINDS
 

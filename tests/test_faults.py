@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import time_machine
 from sqlalchemy import Engine, select
 
 from audit_service import create_app
-from audit_service.errors import AuditUnavailable
+from audit_service.errors import AuditUnavailable, IdTakenError
 from audit_service.events import NewLogin
 from audit_service.models import LoginEvent
 from audit_service.settings import Settings
@@ -125,6 +126,41 @@ def test_a_damaged_event_in_the_spool_is_set_aside(recorder: Recorder, database_
 def test_a_poisonous_event_in_the_spool_is_set_aside(recorder: Recorder, database_url: str, tmp_path: Path) -> None:
     """On PostgreSQL only: SQLite takes any text."""
     replay_with(LoginFactory.build(remote_addr="no address", network=None), recorder, database_url, tmp_path)
+
+
+def test_an_event_in_the_spool_whose_id_is_taken_is_set_aside(
+    recorder: Recorder, database_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    stored = LoginFactory()
+    replay_with(msgspec.structs.replace(stored, username="other"), recorder, database_url, tmp_path)
+    with sqlite3.connect(tmp_path / "spool.db") as file:
+        assert file.execute("SELECT error FROM rejected").fetchall() == [
+            ("IdTakenError('another event is stored under this id')",)
+        ]
+    file.close()
+    with engine.connect() as connection:
+        names = connection.execute(select(LoginEvent.username).where(LoginEvent.id == stored.id)).scalars().all()
+    assert names == [stored.username]
+
+
+def test_the_same_event_in_the_spool_and_in_the_trail_is_one(
+    recorder: Recorder, database_url: str, tmp_path: Path
+) -> None:
+    stored, new = LoginFactory(), LoginFactory.build()
+    Spool(tmp_path / "spool.db").add([stored, new, new], time.monotonic() + 5)
+    wait_for_empty_spool(tmp_path / "spool.db")
+    assert read_trail(database_url).ids == [str(stored.id), str(new.id)]
+
+
+def test_who_records_under_an_id_that_is_taken_hears_of_it(recorder: Recorder, database_url: str) -> None:
+    events = LoginFactory.build_batch(3)
+    recorder.record(events[1])
+    other = msgspec.structs.replace(events[1], username="other")
+    with pytest.raises(IdTakenError) as raised:
+        recorder.record_all([events[0], other, events[2]])
+    assert raised.value.places == [1]
+    assert_nothing_lost(database_url, [str(event.id) for event in events])
+    assert (recorder.counters.recorded, recorder.counters.refused, recorder.counters.spooled) == (3, 0, 0)
 
 
 def replay_with(poison: NewLogin, recorder: Recorder, database_url: str, tmp_path: Path) -> None:

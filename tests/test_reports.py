@@ -132,12 +132,13 @@ def test_the_same_again_changes_nothing(app: Flask, client: FlaskClient, shop: d
     def item(n: int, name: str) -> dict[str, str]:
         return {"id": ids[n], "username": name, "outcome": "success"}
 
+    first, second, third, fourth = (item(n, name) for n, name in enumerate(["first", "second", "third", "fourth"]))
     lists: list[Any] = [
-        item(0, "first"),
-        item(0, "again"),
-        [item(0, "again"), item(1, "second")],  # half of it is new
-        [item(2, "third"), item(1, "again"), item(3, "fourth"), item(0, "again")],
-        [item(n, "again") for n in (3, 2, 1, 0)],
+        first,
+        first,
+        [first, second],  # half of it is new
+        [third, second, fourth, first],
+        [fourth, third, second, first],
     ]
     answers = [report(client, shop, body) for body in lists]
     assert [answer.status_code for answer in answers] == [200] * 5
@@ -149,6 +150,63 @@ def test_the_same_again_changes_nothing(app: Flask, client: FlaskClient, shop: d
         zip(ids, ["first", "second", "third", "fourth"], strict=True)
     )
     assert [each.seq for each in stored] == list(range(stored[0].seq, stored[0].seq + 4))
+
+
+def test_an_id_that_is_taken_is_told_and_all_else_is_recorded(
+    app: Flask, client: FlaskClient, shop: dict[str, str]
+) -> None:
+    taken, new = [{**ADA, "id": str(uuid7())} for _ in range(3)], [{**ADA, "id": str(uuid7())} for _ in range(2)]
+    assert report(client, shop, taken).status_code == 200
+    bob = [{**item, "username": "bob"} for item in taken]
+    answer = report(client, shop, [new[0], bob[0], taken[1], bob[2], new[1]])
+    problem = answer.get_json()
+    assert (answer.status_code, answer.content_type) == (409, "application/problem+json")
+    assert (problem["type"], problem["parameter"]) == ("/api/problems/id-taken", "/1/id")
+    detail = "item 1: id is that of another event, as are those of 3; all other items are recorded"
+    assert problem["detail"] == detail
+    assert [str(item.id) for item in by_seq(app)] == [item["id"] for item in (*taken, *new)]
+    assert {item.username for item in logins(app)} == {"ada"}
+    assert report(client, shop, bob[0]).get_json()["parameter"] == "/0/id"
+
+
+def test_a_reporter_does_not_suppress_the_events_of_another(
+    app: Flask, client: FlaskClient, shop: dict[str, str]
+) -> None:
+    """Whoever knows an id in advance could else report something under it first."""
+    item = {**ADA, "id": str(uuid7()), "app": "the same"}
+    assert report(client, shop, item).status_code == 200
+    answer = report(client, new_token(app, "till"), item)
+    assert (answer.status_code, answer.get_json()["parameter"]) == (409, "/0/id")
+    assert [item.details for item in logins(app)] == [{"token": "shop"}]
+
+
+def test_the_time_in_the_id_is_the_time_of_the_event(app: Flask, client: FlaskClient, shop: dict[str, str]) -> None:
+    """So that a report that comes again later is the same event."""
+    early = "019c13ec-9e00-7000-8000-000000000001"
+    with time_machine.travel(NOON, tick=False) as clock:
+        assert report(client, shop, {**ADA, "id": early}).status_code == 200
+        clock.shift(60)
+        assert report(client, shop, {**ADA, "id": early}).status_code == 200
+    (item,) = logins(app)
+    assert item.timestamp == NOON
+
+
+def id_of(time: datetime) -> str:
+    return str(UUID(int=int(time.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62))
+
+
+def test_an_id_of_the_future_needs_a_timestamp(app: Flask, client: FlaskClient, shop: dict[str, str]) -> None:
+    limit = NOON + timedelta(minutes=5)
+    late = id_of(limit + timedelta(milliseconds=1))
+    last = "ffffffff-ffff-7000-8000-000000000001"  # of the year 10889
+    with time_machine.travel(NOON, tick=False):
+        assert report(client, shop, {**ADA, "id": id_of(limit)}).status_code == 200
+        for event_id in (late, last):
+            answer = report(client, shop, [ADA, {**ADA, "id": event_id}])
+            assert (answer.status_code, answer.get_json()["parameter"]) == (422, "/1/id")
+            assert "give a timestamp" in answer.get_json()["detail"]
+            assert report(client, shop, {**ADA, "id": event_id, "timestamp": NOON.isoformat()}).status_code == 200
+    assert [item.timestamp for item in by_seq(app)] == [limit, NOON, NOON]
 
 
 def item_with(**fields: object) -> dict[str, object]:

@@ -10,13 +10,14 @@ from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import Session
 
-from audit_service.events import NewEvent
+from audit_service.events import NewEvent, NewLogin
 from audit_service.history.items import ErrorItem, LoginItem
 from audit_service.history.query import find_event
 from audit_service.models import AdminEvent, ErrorEvent, LoginEvent, TrailHead
 from audit_service.trail.append import append
 from audit_service.trail.recorder import Recorder
-from tests.factories import ErrorFactory, LoginFactory
+from audit_service.vocabulary import Action, Outcome, Reason
+from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 
 
 @pytest.fixture
@@ -67,13 +68,64 @@ def test_a_mixed_batch_is_stored_logins_first(connection: Connection, engine: En
 
 
 def test_the_same_id_is_stored_once_and_takes_one_position(connection: Connection, engine: Engine) -> None:
-    first, again, second = LoginFactory.build(), LoginFactory.build(), LoginFactory.build()
-    again = msgspec.structs.replace(again, id=first.id)
-    append(connection, [first, again])
-    append(connection, [again, second])
-    append(connection, [again])
+    first, second = (
+        LoginFactory.build(remote_addr="2001:db8::1:2", details={"b": 1.0, "a": ["\u00e9"]}),
+        LoginFactory.build(),
+    )
+    there = timezone(timedelta(hours=2))
+    again = msgspec.structs.replace(
+        first, timestamp=first.timestamp.astimezone(there), details={"a": ["\u00e9"], "b": 1}
+    )
+    for batch in ([first, again], [again, second], [again]):
+        assert append(connection, batch) == [], "it is the same event"
     assert positions(engine) == {1: first.id, 2: second.id}
     assert size(engine) == 2
+
+
+OTHER = {
+    "timestamp": datetime(2026, 1, 31, tzinfo=UTC),
+    "app": "other",
+    "remote_addr": "192.0.2.99",
+    "request_id": None,
+    "username": "other",
+    "network": None,
+    "action": Action.LOGOUT,
+    "outcome": Outcome.FAILURE,
+    "reason": Reason.OTHER,
+    "user_agent": None,
+    "method": "other",
+    "details": {"token": "other"},
+}
+
+
+@pytest.mark.parametrize("field", OTHER)
+def test_another_event_under_an_id_that_is_taken_is_told(connection: Connection, engine: Engine, field: str) -> None:
+    first, new = LoginFactory.build_batch(2)
+    other = msgspec.structs.replace(first, **{field: OTHER[field]})
+    append(connection, [first])
+    assert append(connection, [other, first, new, other]) == [0, 3]
+    assert positions(engine) == {1: first.id, 2: new.id}
+    with Session(engine) as session:
+        item = find_event(session, LoginItem, first.id)
+    assert getattr(item, field) == getattr(first, field)
+
+
+def test_every_field_of_a_login_makes_it_another() -> None:
+    assert set(OTHER) == {*NewLogin.__struct_fields__} - {"id"}
+
+
+def test_of_two_events_with_one_id_in_a_batch_the_first_is_stored(connection: Connection, engine: Engine) -> None:
+    first, last = LoginFactory.build_batch(2)
+    other = msgspec.structs.replace(first, username="other")
+    assert append(connection, [first, other, first, last, other]) == [1, 4]
+    assert positions(engine) == {1: first.id, 2: last.id}
+
+
+def test_looks_that_are_folded_share_an_id(connection: Connection, engine: Engine) -> None:
+    first, other = AdminFactory.build_batch(2)
+    other = msgspec.structs.replace(other, id=first.id)
+    assert append(connection, [first, other]) == append(connection, [other]) == []
+    assert positions(engine) == {1: first.id}
 
 
 def test_a_batch_is_stored_whole_or_not_at_all(connection: Connection, engine: Engine) -> None:

@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 
 from audit_service.context import current_context
 from audit_service.details import normal_details
-from audit_service.errors import ItemError
+from audit_service.errors import IdTakenError, ItemError, TakenError
 from audit_service.events import NewLogin
 from audit_service.login.credentials import require_whole_body
 from audit_service.request_info import USER_AGENT_LIMIT, USERNAME_LIMIT, network_of, parse_address
@@ -26,6 +26,7 @@ BODY_LIMIT = 1024 * 1024  # bytes
 TEXT_LIMIT = 1024  # characters of any text; what is stored is shorter
 AHEAD = timedelta(minutes=5)  # clocks differ
 UUID_VERSION = 7
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Username = Annotated[str, Meta(min_length=1, title="a text that is not empty")]
 OutcomeName = Annotated[Outcome, Meta(title="`success` or `failure`")]
@@ -38,7 +39,10 @@ EventId = Annotated[UUID, Meta(title="a UUIDv7 (RFC 9562)")]
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """A login as another app tells it. ``id`` makes a second try harmless; without it one is made."""
+    """A login as another app tells it. ``id`` makes a second try harmless; without it one is made.
+
+    Without ``timestamp`` it happened at the time that the ``id`` holds, else now.
+    """
 
     username: Username
     outcome: OutcomeName
@@ -81,6 +85,17 @@ def read_reports(token_name: str) -> list[NewLogin]:
     return events
 
 
+def record_reports(events: list[NewLogin]) -> None:
+    """Record them. Raises ``TakenError`` (409) for those whose id another event has, and ``AuditUnavailable``."""
+    try:
+        current_context().recorder.record_all(events)
+    except IdTakenError as error:
+        first, *others = error.places
+        more = f", as are those of {', '.join(map(str, others))}" if others else ""
+        detail = f"item {first}: id is that of another event{more}; all other items are recorded"
+        raise TakenError(f"/{first}/id", detail) from None
+
+
 def _event(place: int, item: Any, token_name: str) -> NewLogin:
     report = _report(place, item)
     address = parse_address(report.remote_addr)
@@ -90,12 +105,9 @@ def _event(place: int, item: Any, token_name: str) -> NewLogin:
         raise _wrong(place, "id", f"must be {title_of(EventId)}")
     if report.reason is not None and report.outcome == Outcome.SUCCESS:
         raise _wrong(place, "reason", "is for failures only")
-    now = datetime.now(UTC)
-    if report.timestamp is not None and report.timestamp > now + AHEAD:
-        raise _wrong(place, "timestamp", f"must not be in the future; it is {now.isoformat(timespec='seconds')} here")
     return NewLogin(
         id=report.id or uuid7(),
-        timestamp=report.timestamp or now,
+        timestamp=_timestamp(place, report),
         app=report.app or token_name,
         username=_username(report),
         remote_addr=address,
@@ -106,6 +118,22 @@ def _event(place: int, item: Any, token_name: str) -> NewLogin:
         method=METHOD,
         details=normal_details({"token": token_name}),
     )
+
+
+def _timestamp(place: int, report: Report) -> datetime:
+    """Return when it happened: a report that comes again under its id must be the same event."""
+    now = datetime.now(UTC)
+    here = f"it is {now.isoformat(timespec='seconds')} here"
+    if report.timestamp is not None:
+        if report.timestamp > now + AHEAD:
+            raise _wrong(place, "timestamp", f"must not be in the future; {here}")
+        return report.timestamp
+    if report.id is None:
+        return now
+    since_epoch = timedelta(milliseconds=report.id.int >> 80)  # RFC 9562, section 5.7
+    if since_epoch > now + AHEAD - EPOCH:
+        raise _wrong(place, "id", f"has a time in the future: give a timestamp, too; {here}")
+    return EPOCH + since_epoch
 
 
 def _username(report: Report) -> str:

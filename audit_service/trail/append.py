@@ -7,12 +7,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Row, Table, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
 from audit_service.events import NewAdmin, NewError, NewEvent, NewLogin
 from audit_service.models import AdminEvent, ErrorEvent, LoginEvent
+
+_Key = tuple[type[NewEvent], UUID]
 
 TABLES: dict[type[NewEvent], Table] = {
     NewLogin: LoginEvent.metadata.tables[LoginEvent.__tablename__],
@@ -21,28 +23,36 @@ TABLES: dict[type[NewEvent], Table] = {
 }
 
 
-def append(connection: Connection, events: Iterable[NewEvent]) -> None:
+def append(connection: Connection, events: Sequence[NewEvent]) -> list[int]:
     """Store *events* in one transaction; return when it is committed.
 
     The lock of ``trail_head`` is held until the commit, so ``seq`` is gap-free and its order is the order of commits.
-    Within a batch logins come before errors, and these before admin events. An event whose id is stored already is
-    passed over. Raises what SQLAlchemy raises; then nothing of the batch is stored, unless the answer to the commit was
-    lost.
+    Within a batch logins come before errors, and these before admin events. An event that is stored already is passed
+    over. Returns the places of logins whose id another login has: nothing of these is stored. Raises what SQLAlchemy
+    raises; then nothing of the batch is stored, unless the answer to the commit was lost.
     """
-    remaining = {(type(event), event.id): event for event in events}
+    first: dict[_Key, int] = {}
+    for place, event in enumerate(events):
+        first.setdefault((type(event), event.id), place)
+    stored: dict[_Key, Row[Any]] = {}
+    remaining = list(first.values())
     while remaining:
         try:
             with connection.begin():
-                store(connection, remaining.values())
+                store(connection, [events[place] for place in remaining])
         except IntegrityError:
-            # An id that is there already is rare: so it is asked for only now. Stored ids never vanish.
-            stored = _stored_ids(connection, remaining.values())
-            if not stored:
+            # An id that is there already is rare: so it is asked for only now. Rows never change, and never vanish.
+            found = _stored_rows(connection, [events[place] for place in remaining])
+            if not found:
                 raise
-            for key in stored:
-                del remaining[key]
+            stored |= found
+            remaining = [place for place in remaining if (type(events[place]), events[place].id) not in found]
         else:
-            return
+            break
+    if len(first) < len(events):  # which of two with one id is the stored one is known only now
+        places = set(first.values())
+        stored |= _stored_rows(connection, [event for place, event in enumerate(events) if place not in places])
+    return [place for place, event in enumerate(events) if stored and _is_another(stored, event)]
 
 
 def store(connection: Connection, events: Iterable[NewEvent]) -> None:
@@ -58,14 +68,22 @@ def store(connection: Connection, events: Iterable[NewEvent]) -> None:
         _store_on_sqlite(connection, by_kind)
 
 
-def _stored_ids(connection: Connection, events: Iterable[NewEvent]) -> list[tuple[type[NewEvent], UUID]]:
-    found: list[tuple[type[NewEvent], UUID]] = []
+def _stored_rows(connection: Connection, events: Iterable[NewEvent]) -> dict[_Key, Row[Any]]:
+    found: dict[_Key, Row[Any]] = {}
     with connection.begin():
         for kind, table in TABLES.items():
             wanted = [event.id for event in events if type(event) is kind]
-            ids = connection.execute(select(table.c.id).where(table.c.id.in_(wanted))).scalars()
-            found += [(kind, event_id) for event_id in ids]
+            rows = connection.execute(select(table).where(table.c.id.in_(wanted)))
+            found |= {(kind, row.id): row for row in rows}
     return found
+
+
+def _is_another(stored: dict[_Key, Row[Any]], event: NewEvent) -> bool:
+    """Tell whether another login is stored under the id of *event*. Only logins get their ids from outside."""
+    row = stored.get((type(event), event.id))
+    if row is None or not isinstance(event, NewLogin):
+        return False
+    return any(getattr(row, name) != value for name, value in msgspec.structs.asdict(event).items())
 
 
 @cache

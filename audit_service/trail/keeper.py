@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
+from audit_service.errors import IdTakenError
 from audit_service.events import NewEvent
 from audit_service.trail.counters import Counters
 from audit_service.trail.link import Link
@@ -108,6 +109,8 @@ class Keeper:
 
 def is_poison(error: Exception) -> bool:
     """Tell whether the error is the event's own fault: no database would ever store it."""
+    if isinstance(error, IdTakenError):
+        return True
     if isinstance(error, IntegrityError):  # a position that is taken is no event's fault, but a tampered trail_head's
         diagnosis = getattr(error.orig, "diag", None)  # PostgreSQL's message may hold what users typed, this does not
         return "seq" not in str(diagnosis.constraint_name if diagnosis else error.orig)

@@ -1,7 +1,7 @@
 """One connection to the trail's database, on which nothing takes longer than its caller has time for."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from audit_service.bounded import bound_waits
 from audit_service.database import engine_options, prepare_engine
+from audit_service.errors import IdTakenError
 from audit_service.events import NewEvent
 from audit_service.models import TrailHead
 from audit_service.trail.append import append
@@ -30,10 +31,15 @@ class Link:
         self._connection: Connection | None = None
         self._turnstile = Turnstile(Path(str(url.database))) if url.get_backend_name() == "sqlite" else None
 
-    def append(self, events: Iterable[NewEvent], deadline: float) -> None:
-        """Store *events* as ``append.append`` does, before *deadline* (``time.monotonic``) or not at all."""
+    def append(self, events: Sequence[NewEvent], deadline: float) -> None:
+        """Store *events* as ``append.append`` does, before *deadline* (``time.monotonic``) or not at all.
+
+        Raises ``IdTakenError`` for those whose id another event has, when all others are stored.
+        """
         with self._use(deadline) as connection:
-            append(connection, events)
+            taken = append(connection, events)
+        if taken:
+            raise IdTakenError(taken)
 
     def probe(self, deadline: float) -> None:
         """Return if the trail can be written to: takes the lock of its head, and changes nothing."""

@@ -23,7 +23,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.engine import URL
 
-from audit_service.errors import AuditUnavailable
+from audit_service.errors import AuditUnavailable, IdTakenError
 from audit_service.events import NewEvent
 from audit_service.trail.counters import Counters
 from audit_service.trail.keeper import Keeper, first_line, is_poison
@@ -98,7 +98,8 @@ class Recorder:
         """Store *event* and return its id once it is durable, in the trail or in the spool.
 
         Raises ``AuditUnavailable`` if it is not, or not in time. It may then still turn up in the trail: an answer of
-        the database that came too late does not undo what was stored.
+        the database that came too late does not undo what was stored. Raises ``IdTakenError`` if another event has its
+        id.
         """
         self.record_all((event,))
         return event.id
@@ -107,7 +108,8 @@ class Recorder:
         """Store *events*, in their order; return once all are durable.
 
         Raises ``AuditUnavailable`` if not all are, or not in time; some may be. Who gives them the same ids again may
-        try again: what is stored already is not stored twice.
+        try again: what is stored already is not stored twice. Raises ``IdTakenError`` for those whose id another event
+        has, when all others are durable.
         """
         self.start()
         queue = self._queue
@@ -124,9 +126,12 @@ class Recorder:
             if not each.answered.acquire(timeout=max(0.0, last - time.monotonic())):
                 self._refuse(each.event, "no answer in time")
                 each.error = TimeoutError("AUDIT_WRITE_TIMEOUT is over")
-        for each in waiting:
-            if each.error is not None:
+        taken = [place for place, each in enumerate(waiting) if isinstance(each.error, IdTakenError)]
+        for place, each in enumerate(waiting):
+            if each.error is not None and place not in taken:
                 raise AuditUnavailable(f"the event could not be stored: {first_line(each.error)}") from each.error
+        if taken:
+            raise IdTakenError(taken)
 
     def start(self) -> None:
         """Start the threads of this process, if they do not run. What a fork left behind is not used."""
@@ -220,8 +225,12 @@ class Recorder:
         self._to_spool([waiting for waiting in batch if not waiting.is_answered], spool)
 
     def _append(self, batch: list[_Waiting], link: Link, deadline: float) -> None:
+        taken: Sequence[int] = ()
         try:
             link.append([waiting.event for waiting in batch], deadline)
+        except IdTakenError as error:
+            taken = error.places
+            self._answer([batch[place] for place in taken], error)
         except Exception as error:
             if not is_poison(error):
                 raise
@@ -232,7 +241,7 @@ class Recorder:
             for waiting in batch:  # one event spoils the batch: the others must not suffer
                 self._append([waiting], link, deadline)
             return
-        self.counters.count_batch(len(batch))
+        self.counters.count_batch(len(batch) - len(taken))
         self._answer(batch, None)
 
     def _to_spool(self, batch: list[_Waiting], spool: Spool | None) -> None:
