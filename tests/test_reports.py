@@ -497,6 +497,41 @@ def test_names_that_match_no_account_obey_the_setting(make_app: Callable[..., Fl
         assert one == {"keep": "my secret password", "mask": "***"}[policy]
 
 
+RESERVED = ["*", "***", "hash:0123", "cli:root", "token:shop", "network:192.0.2.0/24", "hash:" + "x" * 5000]
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_a_name_that_stands_for_others_is_not_reported(
+    app: Flask, client: FlaskClient, shop: dict[str, str], name: str
+) -> None:
+    """Such an event could pass for one of ours that tells of many attempts."""
+    for item in ({**ADA, "username": name}, {"username": name, "outcome": "failure", "reason": "throttled"}):
+        answer = report(client, shop, [ADA, item])
+        assert (answer.status_code, answer.get_json()["parameter"]) == (422, "/1/username")
+        assert "reason unknown_user" in answer.get_json()["detail"]
+        assert len(answer.get_json()["detail"]) < 500
+    assert logins(app) == []
+
+
+def test_a_name_that_stands_for_others_is_marked_when_it_is_nobodys(
+    app: Flask, client: FlaskClient, shop: dict[str, str]
+) -> None:
+    items = [{"username": name, "outcome": "failure", "reason": "unknown_user"} for name in RESERVED]
+    assert report(client, shop, items).status_code == 200
+    assert [item.username for item in by_seq(app)] == [f"\ufffd{name}"[:255] for name in RESERVED]
+
+
+def test_nobody_reports_in_the_name_of_this_service(make_app: Callable[..., Flask]) -> None:
+    app = make_app(AUDIT_APP_NAME="door")
+    shop, door = new_token(app, "shop"), new_token(app, "door")
+    client = app.test_client()
+    for headers, item in ((shop, {**ADA, "app": "door"}), (door, ADA), (door, {**ADA, "app": "door"})):
+        answer = report(client, headers, [{**ADA, "app": "till"}, item])
+        assert (answer.status_code, answer.get_json()["parameter"]) == (422, "/1/app")
+    assert logins(app) == []
+    assert report(client, door, {**ADA, "app": "shop"}).status_code == 200
+
+
 def test_reported_failures_keep_nobody_from_logging_in(make_app: Callable[..., Flask]) -> None:
     """Who may report could else lock out whom it likes."""
     app = make_app(AUDIT_THROTTLE_NAME_LIMIT=1, AUDIT_THROTTLE_NETWORK_LIMIT=1)

@@ -18,6 +18,7 @@ from audit_service.login.credentials import require_whole_body
 from audit_service.request_info import USER_AGENT_LIMIT, USERNAME_LIMIT, network_of, parse_address
 from audit_service.text import clean
 from audit_service.typed import convert, title_of
+from audit_service.usernames import is_reserved
 from audit_service.vocabulary import Outcome, Reason
 
 METHOD = "reported"
@@ -108,8 +109,8 @@ def _event(place: int, item: Any, token_name: str) -> NewLogin:
     return NewLogin(
         id=report.id or uuid7(),
         timestamp=_timestamp(place, report),
-        app=report.app or token_name,
-        username=_username(report),
+        app=_app(place, report, token_name),
+        username=_username(place, report),
         remote_addr=address,
         network=network_of(address),
         outcome=report.outcome,
@@ -136,10 +137,22 @@ def _timestamp(place: int, report: Report) -> datetime:
     return EPOCH + since_epoch
 
 
-def _username(report: Report) -> str:
+def _app(place: int, report: Report, token_name: str) -> str:
+    """Return which app it happened in: never this service, whose own events nobody else may tell."""
+    app = report.app or token_name
+    if app == current_context().app_name:
+        raise _wrong(place, "app", f"must not be {app!r}, which is this service: name the app that checked the login")
+    return app
+
+
+def _username(place: int, report: Report) -> str:
     if report.reason is Reason.UNKNOWN_USER:
         return current_context().unknown_username(report.username)
-    return clean(report.username, USERNAME_LIMIT)
+    name = clean(report.username, USERNAME_LIMIT)
+    if is_reserved(name):
+        what = f"{name[:64]!r} stands for other names: only a failure with the reason unknown_user may hold it"
+        raise _wrong(place, "username", what)
+    return name
 
 
 def _report(place: int, item: Any) -> Report:
