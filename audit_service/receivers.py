@@ -13,11 +13,11 @@ from blinker import ANY, NamedSignal
 from flask import Flask, current_app, got_request_exception
 
 from audit_service import request_info, tracebacks
-from audit_service.context import EXTENSION, AuditContext, context_of
+from audit_service.context import EXTENSION, AuditContext, context_of, current_context
 from audit_service.details import normal_details
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events import NewError, NewLogin
-from audit_service.request_info import USERNAME_LIMIT
+from audit_service.request_info import USERNAME_LIMIT, Sender, Target
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.text import clean
 from audit_service.vocabulary import Action, Outcome, Reason
@@ -74,10 +74,25 @@ def on_exception(sender: object, *, exception: BaseException, **_extra: Any) -> 
     """Record an unhandled exception. Whatever goes wrong here is logged: the original error goes its own way."""
     try:
         if isinstance(sender, Flask) and EXTENSION in sender.extensions:
-            audit = context_of(sender)
-            audit.recorder.record(_describe(audit, exception))
+            _record_error(context_of(sender), request_info.sender(), request_info.target(), exception)
     except Exception:
         logger.exception("an unhandled exception could not be recorded")
+
+
+def error_recorder() -> Callable[[Exception], None]:
+    """Return what records an exception as one of the current request, also after that: for answers that are streamed.
+
+    Flask tells nobody of these. Whatever goes wrong in recording is logged.
+    """
+    audit, sender, target = current_context(), request_info.sender(), request_info.target()
+
+    def record(error: Exception) -> None:
+        try:
+            _record_error(audit, sender, target, error)
+        except Exception:
+            logger.exception("an exception in a streamed answer could not be recorded")
+
+    return record
 
 
 _RECEIVERS: dict[NamedSignal, Callable[..., Any]] = {
@@ -123,9 +138,8 @@ def _record(  # noqa: PLR0917 - three callers, above
     return audit.recorder.record(event)
 
 
-def _describe(audit: AuditContext, error: BaseException) -> NewError:
-    sender, target = request_info.sender(), request_info.target()
-    return NewError(
+def _record_error(audit: AuditContext, sender: Sender, target: Target, error: BaseException) -> None:
+    event = NewError(
         app=audit.app_name,
         username=target.username,
         remote_addr=sender.remote_addr,
@@ -138,3 +152,4 @@ def _describe(audit: AuditContext, error: BaseException) -> NewError:
         path=target.path,
         endpoint=target.endpoint,
     )
+    audit.recorder.record(event)

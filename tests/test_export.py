@@ -68,11 +68,12 @@ def test_exports_are_what_the_json_is(reader: Reader, collection: str) -> None:
         items = reader.get(path, limit=1000, **asked).get_json()["items"]
         assert bool(items) == (query != {"app": "nowhere"})
         by_path = [reader.get(f"{path}.{form}", **asked) for form in ("ndjson", "csv")]
+        data = [answer.data for answer in by_path]  # read, they make room for others
         by_accept = [
             reader.client.get(path, query_string=asked, headers={**reader.headers, "Accept": accept})
             for accept in ("application/x-ndjson, application/json;q=0.5", "text/csv")
         ]
-        assert [answer.data for answer in by_path] == [answer.data for answer in by_accept]
+        assert data == [answer.data for answer in by_accept]
         for answer, form, kind in zip(
             by_path, ("ndjson", "csv"), ("application/x-ndjson", "text/csv; charset=utf-8; header=present"), strict=True
         ):

@@ -38,8 +38,10 @@ class Chunk(NamedTuple):
     events: int
 
 
-def export(engine: Engine, question: Question, form: Format) -> Generator[Chunk]:
+def export(engine: Engine, question: Question, form: Format, *, idle: float | None = None) -> Generator[Chunk]:
     """Yield all events that are asked for, as they were at one moment; first their number, and of CSV the names.
+
+    PostgreSQL breaks it off when *idle* seconds pass in which nobody asks for the next chunk; null for never.
 
     Raises what SQLAlchemy raises before the first chunk or later. Whoever stops early calls ``close``, which frees the
     connection at once.
@@ -57,6 +59,9 @@ def export(engine: Engine, question: Question, form: Format) -> Generator[Chunk]
     with engine.execution_options(**options).connect() as connection, patient(connection, PATIENCE):
         if dialect == "sqlite":  # a host's driver would begin no transaction for reading
             _begin(connection)
+        elif idle is not None:
+            limit = f"SET LOCAL idle_in_transaction_session_timeout = {int(idle * 1000)}"
+            connection.exec_driver_sql(limit, execution_options={"stream_results": False})
         total = connection.execute(
             query.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
         ).scalar_one()
