@@ -4,12 +4,12 @@ from typing import Any
 
 from flask import current_app, request
 from sqlalchemy import Row
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from audit_service.accesses import question_details
 from audit_service.context import Viewer, current_context, read_session, write_session
+from audit_service.outages import DATABASE_ERRORS
 from audit_service.request_info import USERNAME_LIMIT, network_of, parse_address
 from audit_service.text import clean
 from audit_service.tokens import find_token, is_use_due, note_use
@@ -86,7 +86,7 @@ def _note_use(token: Row[Any]) -> None:
     try:
         with write_session() as session:
             note_use(session, token.id)
-    except SQLAlchemyError as error:
+    except DATABASE_ERRORS as error:
         current_app.logger.warning("the last use of a token could not be noted: %s", type(error).__name__)
 
 

@@ -7,11 +7,10 @@ from urllib.parse import quote
 import msgspec
 from flask import Blueprint, Flask, Response, current_app, request
 from psycopg.errors import QueryCanceled
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException
 
 from audit_service.errors import AuditUnavailable, ParameterError
+from audit_service.outages import DATABASE_ERRORS, NOT_MIGRATED, driver_error, is_outage, is_unmigrated
 from audit_service.problems import PATH, kind_of
 
 # What is personal must not stay in any cache; and a page or JSON comes, as the client prefers.
@@ -29,7 +28,8 @@ class Problem(msgspec.Struct, omit_defaults=True):
 
 
 # What our own views answer: these are not unhandled exceptions, of which Flask tells `got_request_exception`.
-OUR_ERRORS = (ParameterError, AuditUnavailable, OperationalError, InterfaceError, PoolTimeoutError)
+# Those of a database that are faults of ours are raised again by `describe`, and so reported all the same.
+OUR_ERRORS = (ParameterError, AuditUnavailable, *DATABASE_ERRORS)
 # By their codes, too: a blueprint's handler of a class gives way to an app's handler of a code.
 _CODES = (400, 401, 403, 404, 405, 411, 413, 415, 429, 500, 503)
 
@@ -67,17 +67,25 @@ def problem(error: Exception) -> Response:
 
 
 def describe(error: Exception) -> tuple[int, str]:
-    """Return the status of *error* and a text for people that repeats nothing that is secret."""
+    """Return the status of *error* and a text for people that repeats nothing that is secret.
+
+    Raises *error* again if it is a fault of ours: then Flask reports it, and answers 500.
+    """
     if isinstance(error, HTTPException):
         return error.code or 500, error.description or ""
     if isinstance(error, ParameterError):
         return error.status, error.detail
-    if isinstance(getattr(error, "orig", None), QueryCanceled):
+    if isinstance(driver_error(error), QueryCanceled):
         return 503, "this takes the database too long: please ask for less, for example with since and until"
+    if is_unmigrated(error):
+        current_app.logger.error("%s (%s)", NOT_MIGRATED, driver_error(error))
+        return 503, NOT_MIGRATED
     if isinstance(error, AuditUnavailable):
         current_app.logger.error("%s: %s", error, error.__cause__)
         return 503, "this cannot be recorded at the moment, so it is not done; please try again in a minute"
-    current_app.logger.error("the database is away: %s", error)
+    if not is_outage(error):
+        raise error
+    current_app.logger.error("the database cannot serve: %s", driver_error(error))
     return 503, "the database does not answer at the moment; please try again in a minute"
 
 

@@ -28,7 +28,10 @@ KINDS = [
     Kind(429, "too-many-failures", "Too many attempts failed: `Retry-After` says when the next may be made."),
     Kind(500, "internal-error", "A fault of the service. It is recorded."),
     Kind(
-        503, "unavailable", "The database does not answer, nothing can be recorded, or too many exports run: try again."
+        503,
+        "unavailable",
+        "The database does not answer, takes no changes or is not migrated, nothing can be recorded, or too many exports "
+        "run: try again.",
     ),
 ]
 

@@ -5,10 +5,9 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from audit_service import schema
 from audit_service.context import current_context, read_session
+from audit_service.outages import DATABASE_ERRORS, is_outage
 from audit_service.trail.spool import Spool
 
 
@@ -22,7 +21,9 @@ def readiness() -> tuple[bool, dict[str, Any]]:
     try:
         revision = schema.read_revision(read_session().connection())
         database = "ok" if revision == newest else "not migrated"
-    except SQLAlchemyError:
+    except DATABASE_ERRORS as error:
+        if not is_outage(error):
+            raise
         revision, database = None, "away"
     spool: dict[str, Any] | str = "off"
     if recorder.spool_path:

@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 import msgspec
-from sqlalchemy.exc import SQLAlchemyError
 
 from audit_service.accesses import question_details
 from audit_service.cli.connection import actor, open_session
@@ -18,6 +17,7 @@ from audit_service.history.filters import LoginFilters, Order, Question
 from audit_service.history.items import LoginItem
 from audit_service.history.parameters import Page
 from audit_service.history.query import list_events
+from audit_service.outages import DATABASE_ERRORS
 from audit_service.trail.append import store
 from audit_service.vocabulary import AdminAction
 
@@ -57,5 +57,5 @@ def record_look(action: AdminAction, target: str, given: dict[str, Any]) -> None
     try:
         with open_session(writes=True) as session:
             store(session.connection(), [actor().did(action, target, question_details(given))])
-    except SQLAlchemyError as error:
+    except DATABASE_ERRORS as error:
         click.echo(f"this look could not be recorded: {type(error).__name__}", err=True)

@@ -5,10 +5,10 @@ import sqlite3
 from typing import Any
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from audit_service.cli import accounts, export, history, server, spool, tokens
 from audit_service.errors import AuditError
+from audit_service.outages import DATABASE_ERRORS, driver_error
 
 
 class OneLineErrors(click.Group):
@@ -22,13 +22,13 @@ class OneLineErrors(click.Group):
             raise click.ClickException(str(error)) from None
         except sqlite3.Error as error:
             raise click.ClickException(f"the spool cannot be used: {error}") from None
+        except DATABASE_ERRORS as error:
+            reason = str(driver_error(error)).strip().splitlines()[0]
+            raise click.ClickException(f"the database (AUDIT_DATABASE_URL) refused: {reason}") from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read our output has left: click ends quietly
                 raise
             raise click.ClickException(f"the output cannot be written: {error.strerror}") from None
-        except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise click.ClickException(f"the database (AUDIT_DATABASE_URL) refused: {reason}") from None
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})

@@ -10,13 +10,13 @@ from typing import NoReturn
 
 from flask import Flask, current_app
 from sqlalchemy import update
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import ServiceUnavailable, TooManyRequests, Unauthorized
 
 from audit_service import request_info
 from audit_service.accounts import find_account
 from audit_service.context import AuditContext, context_of, current_context, end_reading, read_session, write_session
 from audit_service.models import Account
+from audit_service.outages import DATABASE_ERRORS
 from audit_service.passwords import hash_password, needs_rehash, verify_password
 from audit_service.receivers import stored
 from audit_service.refusals import Key, RefusalCounter, add_counts, close_windows
@@ -149,7 +149,7 @@ def _rehash(account: Account, password: str) -> None:
     try:
         with write_session() as session:
             is_kept = session.scalar(change.values(password_hash=password_hash).returning(Account.id)) is not None
-    except SQLAlchemyError as error:
+    except DATABASE_ERRORS as error:
         current_app.logger.warning("a password could not be hashed anew: %s", type(error).__name__)
         return
     if is_kept:

@@ -10,7 +10,7 @@ from pathlib import Path
 LOOK = 0.0005  # seconds between two looks at a lock that another process holds
 
 
-class TurnTimeout(Exception):  # noqa: N818
+class TurnTimeout(TimeoutError):  # noqa: N818
     """The turn did not come in time."""
 
 

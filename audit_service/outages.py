@@ -1,0 +1,78 @@
+"""What an error of a database means: it cannot serve now, it is not migrated, or the fault is ours."""
+
+import sqlite3
+
+import psycopg
+from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+# Every class that such an error may have. The built-in TimeoutError is a turn that did not come.
+DATABASE_ERRORS = (SQLAlchemyError, psycopg.Error, sqlite3.Error, TimeoutError)
+
+NOT_MIGRATED = "the database is not at the revision that this program needs: run 'audit-service migrate'"
+
+# SQLSTATE (PostgreSQL's manual, appendix A): connections, transactions to try again, resources, an operator or a
+# time-out, the system, the server's own faults; read-only, time-outs in a transaction, no right, a lock.
+_STATES = ("08", "40", "53", "57", "58", "XX", "25006", "25P03", "25P04", "42501", "55P03")
+_UNMIGRATED_STATES = ("42P01", "42703", "3F000")  # no such table, column, schema
+_CODES = frozenset(
+    {
+        sqlite3.SQLITE_INTERNAL,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+_UNMIGRATED_MESSAGES = ("no such table: ", "no such column: ")
+_CANNOT_RECONNECT = "8s2b"  # SQLAlchemy's code for a transaction whose connection was lost
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether the database cannot serve now: it is away, read-only, full, locked, damaged, or overloaded.
+
+    What the database says of the question or of the data is none. *error* is the driver's or SQLAlchemy's.
+    """
+    if isinstance(error, PoolTimeoutError | TimeoutError):
+        return True
+    if isinstance(error, PendingRollbackError):
+        return error.code == _CANNOT_RECONNECT
+    cause = driver_error(error)
+    if isinstance(cause, sqlite3.Error):
+        return _sqlite_code(cause) in _CODES
+    if not isinstance(cause, psycopg.Error):
+        return False
+    if cause.sqlstate is None:  # the client's own, such as a connection that was lost
+        return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+    return cause.sqlstate.startswith(_STATES)
+
+
+def is_unmigrated(error: BaseException) -> bool:
+    """Tell whether *error*, or what caused it, says that the database lacks a table or a column."""
+    cause = driver_error(error)
+    if isinstance(cause, sqlite3.OperationalError):
+        message = str(cause)
+        return message.startswith(_UNMIGRATED_MESSAGES) or " has no column named " in message
+    return isinstance(cause, psycopg.Error) and cause.sqlstate in _UNMIGRATED_STATES
+
+
+def driver_error(error: BaseException) -> BaseException:
+    """Return the driver's error that caused *error*; without one, the first cause, or *error* itself."""
+    while error.__cause__ is not None and not isinstance(error, psycopg.Error | sqlite3.Error):
+        error = error.__cause__
+    return error
+
+
+def _sqlite_code(error: sqlite3.Error) -> int:
+    """Return the primary result code; 0 if the driver itself has raised the error."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
