@@ -30,8 +30,8 @@ KINDS = [
     Kind(
         503,
         "unavailable",
-        "The database does not answer, takes no changes or is not migrated, nothing can be recorded, or too many exports "
-        "run: try again.",
+        "The database does not answer, takes no changes or is not migrated, nothing can be recorded, or too many "
+        "exports run: try again.",
     ),
 ]
 
