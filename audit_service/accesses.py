@@ -16,6 +16,7 @@ from audit_service.trail.recorder import Recorder
 
 FOLD = timedelta(minutes=1)
 _PAGE = ("cursor", "limit")
+BEGIN = 1000  # bytes of a question that is too long to be kept
 REMEMBERED = 10_000  # looks that a process remembers to have recorded
 
 
@@ -62,9 +63,17 @@ def folded_id(event: NewAdmin) -> UUID:
 
 
 def question_details(question: dict[str, list[str]]) -> dict[str, Any] | None:
-    """Return the details of a look: the parameters of its *question*, but not which page of the result it was."""
+    """Return the details of a look: the parameters of its *question*, but not which page of the result it was.
+
+    Of a question that is longer than an event may be these are the names of the parameters, the SHA-256 of the whole as
+    JSON (names sorted, no spaces, UTF-8), and the begin of that JSON: who pads a question hides nothing behind another.
+    """
     asked = {name: list(values) for name, values in sorted(question.items()) if values and name not in _PAGE}
     try:
         return normal_details(asked)
-    except ValueError:  # a list of names, perhaps, that is longer than an event may be
-        return {"parameters": sorted(asked)}
+    except ValueError:  # a list of names, perhaps
+        whole = msgspec.json.encode(asked)
+        begin = whole[:BEGIN].decode(errors="ignore")  # cut between characters
+        return normal_details(
+            {"parameters": sorted(asked), "sha256": hashlib.sha256(whole).hexdigest(), "begin": begin}
+        )

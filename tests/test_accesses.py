@@ -1,5 +1,7 @@
 """Admin events: who changed what, who looked at the history, when recording started and stopped."""
 
+import hashlib
+import json
 import os
 import pwd
 import time
@@ -101,11 +103,27 @@ def test_the_question_is_in_the_details(app: Flask, client: FlaskClient, token: 
     assert (event.target, event.actor) == ("/api/logins", "token:test")
 
 
-def test_a_question_that_is_too_long_for_an_event(app: Flask, client: FlaskClient, token: dict[str, str]) -> None:
-    query = {"username": [f"{n:0>250}" for n in range(100)], "outcome": "failure"}
-    assert client.get("/api/logins", query_string=query, headers=token).status_code == 200
-    (event,) = admin_events(app, READ)
-    assert event.details == {"parameters": ["outcome", "username"]}
+def test_questions_that_are_too_long_for_an_event_can_be_told_apart(
+    app: Flask, client: FlaskClient, token: dict[str, str]
+) -> None:
+    padding = [f"{n:0>250}" for n in range(50)]
+    questions = [
+        {"outcome": ["failure"], "username": [*padding, "ada"]},
+        {"outcome": ["failure"], "username": [*padding, "bob"]},
+        {"app": ['"\\😀' * 21] * 50},  # what is longest in JSON, and cut in the middle of a character
+    ]
+    with time_machine.travel(NOON, tick=False):
+        for query in (*questions, questions[0]):
+            assert client.get("/api/logins", query_string=query, headers=token).status_code == 200
+    events = admin_events(app, READ)
+    assert len(events) == len(questions)
+    for event, query in zip(events, questions, strict=True):
+        whole = json.dumps(query, separators=(",", ":"), ensure_ascii=False)
+        assert event.details
+        assert event.details["parameters"] == sorted(query)
+        assert event.details["sha256"] == hashlib.sha256(whole.encode()).hexdigest()
+        assert whole.startswith(event.details["begin"])
+        assert 990 < len(event.details["begin"].encode()) <= 1000
 
 
 @pytest.mark.parametrize(
