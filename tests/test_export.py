@@ -114,6 +114,25 @@ def test_cells_that_a_spreadsheet_would_run(reader: Reader) -> None:
     assert [json.loads(line)["username"] for line in lines] == names
 
 
+def test_formulas_where_a_spreadsheet_splits_cells(reader: Reader) -> None:
+    """At semicolons in many countries, at tabs and bars by choice; and then quotes do not keep a line feed."""
+    message = 'x;=1|+1\n-1\n@a;"=1,"";""-1;\'=1; a;b=1|b|ends;'
+    details = {"a;=1": ["x|@y", "z;\N{FULLWIDTH EQUALS SIGN}1", ";", "=1"]}
+    ErrorFactory(message=message)
+    LoginFactory(details=details)
+    (error,) = read_csv(reader.get("/api/errors.csv").data)
+    assert error["message"] == "x;'=1|'+1\n'-1\n'@a;\"'=1,\"\";\"\"'-1;'=1; a;b=1|b|ends;"
+    data = reader.get("/api/logins.csv").data
+    (login,) = read_csv(data)
+    assert json.loads(login["details"]) == {"a;'=1": ["x|'@y", "z;'\N{FULLWIDTH EQUALS SIGN}1", ";", "=1"]}
+    for separator in ";|\t\n":
+        cells = data.decode().replace('"', "").split(separator)
+        assert [cell for cell in cells if cell.startswith(tuple("=+-@\N{FULLWIDTH EQUALS SIGN}"))] == []
+    assert json.loads(reader.get("/api/errors.ndjson").data)["message"] == message
+    assert json.loads(reader.get("/api/logins.ndjson").data)["details"] == details
+    assert reader.get("/api/logins").get_json()["items"][0]["details"] == details
+
+
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_leading_tabs_and_returns(reader: Reader, engine: Engine) -> None:
     """The recorder lets none in; a host may have written its own rows."""
@@ -124,7 +143,7 @@ def test_leading_tabs_and_returns(reader: Reader, engine: Engine) -> None:
         with engine.begin() as connection:
             connection.execute(text("UPDATE error_events SET message = :text").bindparams(text=f"{lead}=1"))
         (row,) = read_csv(reader.get("/api/errors.csv").data)
-        assert row["message"] == f"'{lead}=1"
+        assert row["message"] == f"'{lead}'=1"
         assert json.loads(reader.get("/api/errors.ndjson").data)["message"] == f"{lead}=1"
 
 

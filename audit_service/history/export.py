@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from enum import StrEnum
@@ -17,7 +18,9 @@ from audit_service.history.filters import Question
 from audit_service.history.query import PATIENCE, TABLES, page_query
 
 CHUNK = 1000  # rows
-_FORMULA = "=+-@\t\r\n＝＋－＠"  # noqa: RUF001 - what a spreadsheet takes for the begin of a formula
+_FORMULA = "-=+@＝＋－＠"  # noqa: RUF001 - what a spreadsheet takes for the begin of a formula
+# Where spreadsheets may split cells that we do not: they take quotes within a cell as they come.
+_FORMULA_WITHIN = re.compile(rf'([;|\t\r\n]"*)(?=[{_FORMULA}])')
 _encoder = msgspec.json.Encoder()
 
 
@@ -94,16 +97,16 @@ def _json_lines(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
 
 
 def _csv_lines(texts: Sequence[int], rows: Sequence[Sequence[Any]]) -> bytes:
+    """Put an apostrophe before what a spreadsheet would run, as OWASP advises (CSV injection)."""
     text = io.StringIO()
     csv.writer(text).writerows(_harmless(row, texts) for row in rows)
-    return text.getvalue().encode()
+    return _FORMULA_WITHIN.sub(r"\1'", text.getvalue()).encode()
 
 
 def _harmless(row: Sequence[Any], texts: Sequence[int]) -> Sequence[Any]:
-    """Put an apostrophe before a text that a spreadsheet would run, as OWASP advises (CSV injection)."""
     for place in texts:
         text = row[place]
-        if text and text[0] in _FORMULA:
+        if text and text[0] in _FORMULA + "\t\r\n":
             row = [*row[:place], f"'{text}", *row[place + 1 :]]
     return row
 
