@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
@@ -12,6 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from audit_service.api import documentation
 from audit_service.api.document import document
 from audit_service.problems import KINDS, PATH, kind_of
 from audit_service.tokens import add_token
@@ -84,6 +86,27 @@ def check_page(client: FlaskClient, mount: str) -> None:
         assert f"http://localhost{mount}{path}" in answer.text
         for parameter in methods["get"]["parameters"]:
             assert f"<code>{parameter['name']}</code>" in answer.text
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+@pytest.mark.parametrize(("path", "made"), [("openapi.json", documentation._document), ("docs", documentation._page)])
+def test_descriptions_are_made_once_and_kept_by_who_has_them(client: FlaskClient, path: str, made: Any) -> None:
+    path = f"/api/{path}"
+    made.cache_clear()
+    answers = [client.get(path, environ_overrides={"SCRIPT_NAME": mount}) for mount in ("", "/audit", "")]
+    assert (made.cache_info().misses, made.cache_info().hits) == (2, 1)
+    root, mounted, again = (answer.headers["ETag"] for answer in answers)
+    assert root == again != mounted
+    assert answers[0].data == answers[2].data != answers[1].data
+    assert answers[0].headers["Cache-Control"] == "no-cache"
+    same = client.get(path, headers={"If-None-Match": root})
+    assert (same.status_code, same.data) == (304, b"")
+    assert client.get(path, headers={"If-None-Match": mounted}).status_code == 200
+    for n in range(20):  # where it is mounted, and its name, may be what anybody likes
+        client.get(path, environ_overrides={"SCRIPT_NAME": f"/{n}"})
+    assert made.cache_info().currsize < 10
+    page = client.get(path, base_url="http://another.example")
+    assert ("another.example" in page.text) is (path == "/api/docs")
 
 
 def test_every_problem_that_can_be_answered_is_explained(client: FlaskClient) -> None:

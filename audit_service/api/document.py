@@ -15,6 +15,7 @@ from audit_service.problems import KINDS
 _SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"session": []}]
 _LINK = {"description": 'The next page, `rel="next"` (RFC 8288).', "schema": {"type": "string"}}
 _ETAG = {"description": "Of this event; it never changes.", "schema": {"type": "string"}}
+_PAGE_ETAG = {"description": "Send it as `If-None-Match`.", "schema": {"type": "string"}}
 _COUNT = {
     "description": "How many events there are; a stream that breaks off has fewer.",
     "schema": {"type": "integer"},
@@ -124,11 +125,13 @@ def _figures() -> dict[str, Any]:
 def _descriptions() -> dict[str, Any]:
     """What the API says of itself, to everybody."""
     names = {"type": "string", "enum": [kind.name for kind in KINDS]}
-    page = {"description": "The page.", "content": {"text/html": _TEXT}}
-    itself = {"description": "The document.", "content": {"application/json": {"schema": {"type": "object"}}}}
+    headers, same = {"ETag": _PAGE_ETAG}, {"304": {"description": "It is the one that you have."}}
+    page = {"description": "The page.", "content": {"text/html": _TEXT}, "headers": headers}
+    content = {"application/json": {"schema": {"type": "object"}}}
+    itself = {"description": "The document.", "content": content, "headers": headers}
     return {
-        "/api/openapi.json": _public("showOpenapi", "This document", [], {"200": itself}),
-        "/api/docs": _public("showDocs", "This document as a page", [], {"200": page}),
+        "/api/openapi.json": _public("showOpenapi", "This document", [], {"200": itself, **same}),
+        "/api/docs": _public("showDocs", "This document as a page", [], {"200": page, **same}),
         "/api/problems/{name}": _public(
             "showProblem",
             "What a kind of problem means",

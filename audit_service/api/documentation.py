@@ -1,30 +1,48 @@
 """The API's description of itself: the document, a page made of it, and what each problem means. For everybody."""
 
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
-from flask import Response, render_template, request
+import msgspec
+from flask import Flask, Response, current_app, render_template, request
 from markupsafe import Markup, escape
 from werkzeug.exceptions import NotFound
+from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.answers import json_answer, page
 from audit_service.api.document import document
-from audit_service.api.views import blueprint
+from audit_service.api.views import blueprint, with_etag
 from audit_service.browsers import add_headers
 from audit_service.problems import KINDS
 
+_KEPT = 8  # of each kind: where the app is mounted, and what it is called, comes from outside
+
 
 @blueprint.get("/openapi.json")
-def show_openapi() -> Response:
+def show_openapi() -> AnyResponse:
     """Show the OpenAPI document."""
-    return json_answer(document(quote(request.script_root)))
+    return with_etag(json_answer(_document(quote(request.script_root))), "no-cache")
 
 
 @blueprint.get("/docs")
-def show_docs() -> Response:
+def show_docs() -> AnyResponse:
     """Show the document as a page, which loads nothing but its own style sheet."""
-    html = render_template("audit_api/docs.html", document=document(quote(request.script_root)), problems=KINDS)
-    return add_headers(page(html))
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented
+    html = _page(app, quote(request.script_root), request.host_url)
+    return with_etag(add_headers(page(html)), "no-cache")
+
+
+@lru_cache(maxsize=_KEPT)
+def _document(base: str) -> msgspec.Raw:
+    """Making it takes longer than most answers, and everybody may ask for it."""
+    return msgspec.Raw(msgspec.json.encode(document(base)))
+
+
+@lru_cache(maxsize=_KEPT)
+def _page(_app: Flask, base: str, _host_url: str) -> str:
+    """An app may have a template of its own; the addresses in the page begin with the URL of the host."""
+    return render_template("audit_api/docs.html", document=msgspec.json.decode(_document(base)), problems=KINDS)
 
 
 @blueprint.get("/problems/<name>")

@@ -82,8 +82,12 @@ def show_event(collection: Collection, event_id: str) -> AnyResponse:
     if item is None:
         raise NotFound("there is no such event, or you may not see it")
     read_by(viewer)
-    answer = json_answer(item)
-    answer.headers["Cache-Control"] = "private, no-cache"
+    return with_etag(json_answer(item), "private, no-cache")
+
+
+def with_etag(answer: Response, caching: str) -> AnyResponse:
+    """Let whoever has *answer* keep it as *caching* says, and answer 304 if it is the one that they have."""
+    answer.headers["Cache-Control"] = caching
     answer.add_etag()
     return answer.make_conditional(request) if request.if_none_match else answer
 
