@@ -14,11 +14,13 @@ from psycopg.abc import RV, PQGen
 from psycopg.types.string import TextLoader
 from sqlalchemy import Connection, Engine, event
 
+from audit_service.poolers import Connector, PoolableConnection, and_setting
+
 # After a server did not answer in time, nobody else waits for it for so long (seconds): one look each second is enough.
 PAUSE = 1.0
 
 
-class BoundedConnection(psycopg.Connection[Any]):
+class BoundedConnection(PoolableConnection):
     """Waits for the server at most ``patience`` seconds at a time, and not beyond ``deadline`` (``time.monotonic``).
 
     When the time is up the connection is closed, since nobody knows what the server makes of the rest, and
@@ -50,17 +52,19 @@ def patient(connection: Connection, patience: float) -> Iterator[None]:
     if not isinstance(driver, BoundedConnection):
         yield
         return
-    usual = driver.patience
-    # Within a transaction the server's own limit is as it was when that ends, else it has to be set back.
-    scope = "" if driver.autocommit else "LOCAL"
+    usual = driver.patience, driver.settings
+    has_transaction = not driver.autocommit  # the server's own limit is then as it was when that ends
     try:
         driver.patience = patience
-        limit = f"SET {scope} statement_timeout = {_server_limit(patience)}"
-        connection.exec_driver_sql(limit, execution_options={"stream_results": False})
+        if has_transaction or not driver.settings:
+            limit = f"SET {'LOCAL' if has_transaction else ''} statement_timeout = {_server_limit(patience)}"
+            connection.exec_driver_sql(limit, execution_options={"stream_results": False})
+        else:
+            driver.settings = and_setting(driver.settings, "statement_timeout", str(_server_limit(patience)))
         yield
     finally:
-        driver.patience = usual
-        if driver.autocommit:
+        driver.patience, driver.settings = usual
+        if not has_transaction and not driver.settings:
             with suppress(psycopg.OperationalError):  # of a connection that is gone
                 driver.execute("RESET statement_timeout")
 
@@ -70,25 +74,32 @@ def _server_limit(patience: float) -> int:
     return int(patience * 900)
 
 
-def bound_waits(engine: Engine, patience: float) -> None:
-    """Let connections of *engine* wait at most *patience* seconds at a time. SQLite needs nothing of it."""
+def bound_waits(engine: Engine, patience: float = float("inf")) -> None:
+    """Let connections of *engine* wait at most *patience* seconds at a time, also behind a pooler (see ``poolers``).
+
+    SQLite needs nothing of it.
+    """
     if engine.dialect.name != "postgresql":
         return
     hung_until = 0.0
+    connector = Connector(BoundedConnection)
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, arguments: list[Any], parameters: dict[str, Any]) -> BoundedConnection:
         nonlocal hung_until
         if time.monotonic() < hung_until:
             raise psycopg.OperationalError("the database did not answer a moment ago")
-        options = f"{parameters.get('options', '')} -c statement_timeout={_server_limit(patience)}"
+        options = parameters.get("options", "")
+        if patience != float("inf"):
+            options += f" -c statement_timeout={_server_limit(patience)}"
         try:
-            connection = BoundedConnection.connect(*arguments, **{**parameters, "options": options})
+            connection = connector.connect(arguments, {**parameters, "options": options})
         except psycopg.errors.ConnectionTimeout:
             hung_until = time.monotonic() + PAUSE
             raise
         connection.patience = patience
         connection.adapters.register_loader("inet", TextLoader)  # we want texts; Python's objects for them are slow
+        connector.settle(connection, options)
         return connection
 
     @event.listens_for(engine, "handle_error")

@@ -15,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from audit_service.bounded import bound_waits
 from audit_service.errors import SettingsError
 
 BUSY_TIMEOUT = 2  # seconds to wait for a connection or for a lock
@@ -123,6 +124,7 @@ def make_engine(url: URL, *, writes: bool = False, connect_args: Mapping[str, An
     """Make an engine of our own. With *writes* a transaction on SQLite takes the write lock as it begins."""
     engine = create_engine(url, **engine_options(url, connect_args))
     prepare_engine(engine, begin="BEGIN IMMEDIATE" if writes else "BEGIN")
+    bound_waits(engine)
     return engine
 
 

@@ -53,7 +53,7 @@ def is_outage(error: BaseException) -> bool:
     if not isinstance(cause, psycopg.Error):
         return False
     if cause.sqlstate is None:  # the client's own, such as a connection that was lost
-        return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+        return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
     return cause.sqlstate.startswith(_STATES)
 
 

@@ -103,7 +103,7 @@ def private_postgres(*options: str, parent: Path | None = None) -> Iterator[Post
     folder = Path(tempfile.mkdtemp(prefix="audit-postgres-", dir=parent))
     server = None
     try:
-        run_as = _unprivileged_user(folder)
+        run_as = unprivileged_user(folder)
         server = Postgres(_binaries(folder, run_as), folder, run_as, list(options))
         server.run("initdb", "-D", str(folder / "data"), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C")
         server.start()
@@ -115,7 +115,7 @@ def private_postgres(*options: str, parent: Path | None = None) -> Iterator[Post
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unprivileged_user(folder: Path) -> str | None:
+def unprivileged_user(folder: Path) -> str | None:
     """PostgreSQL refuses to run as root: take another user then, and give them *folder*."""
     if os.geteuid() != 0:
         return None
