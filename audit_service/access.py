@@ -78,7 +78,8 @@ def read_by(viewer: Viewer, action: AdminAction = AdminAction.HISTORY_READ) -> N
     if owner_of_view(viewer) is not None:
         return
     audit, details = current_context(), question_details(dict(request.args.lists()))
-    audit.accesses.record(audit.actor(viewer.name).did(action, clean(request.path, TARGET_LIMIT), details))
+    look = audit.actor(viewer.name).did(action, clean(request.path, TARGET_LIMIT), details)
+    audit.accesses.record(look, audit.record)
 
 
 def _note_use(token: Row[Any]) -> None:
@@ -93,7 +94,7 @@ def _note_use(token: Row[Any]) -> None:
 def _record_refusal(actor: str) -> None:
     """An invalid attempt at the history is an admin event, too (PCI DSS 10.2.1.4)."""
     audit = current_context()
-    audit.accesses.record(audit.actor(actor).did(AdminAction.ACCESS_REFUSED, str(request.url_rule)))
+    audit.accesses.record(audit.actor(actor).did(AdminAction.ACCESS_REFUSED, str(request.url_rule)), audit.record)
 
 
 def _how(scope: Scope) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,6 @@ import msgspec
 from audit_service.details import normal_details
 from audit_service.errors import AuditUnavailable
 from audit_service.events import NewAdmin
-from audit_service.trail.recorder import Recorder
 
 FOLD = timedelta(minutes=1)
 _PAGE = ("cursor", "limit")
@@ -23,14 +23,12 @@ REMEMBERED = 10_000  # looks that a process remembers to have recorded
 class Accesses:
     """Records looks, each once a minute: every process makes the same id, and storing it again is nothing."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        """Record through *recorder*."""
-        self._recorder = recorder
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._recorded: OrderedDict[UUID, None] = OrderedDict()
 
-    def record(self, event: NewAdmin) -> None:
-        """Record *event*, unless one like it was recorded in this minute.
+    def record(self, event: NewAdmin, record: Callable[[NewAdmin], object]) -> None:
+        """Hand *event* to *record*, unless one like it was recorded in this minute.
 
         What cannot be recorded is on stderr (see ``Recorder``), and reading goes on: the history is needed most when
         something is broken.
@@ -40,7 +38,7 @@ class Accesses:
             if folded.id in self._recorded:
                 return
         try:
-            self._recorder.record(folded)
+            record(folded)
         except AuditUnavailable:
             return
         with self._lock:

@@ -1,17 +1,18 @@
 """What ``LoginAudit.init_app`` leaves in a Flask app, and how the rest finds it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
-from flask import Flask, current_app
+from flask import Flask, current_app, has_app_context
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from audit_service import request_info, usernames
 from audit_service.accesses import Accesses
 from audit_service.errors import NotConfiguredError
-from audit_service.events import Actor
+from audit_service.events import Actor, NewEvent
 from audit_service.settings import Settings
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Role
@@ -38,6 +39,19 @@ class AuditContext:
     writer: Engine
     app_name: str
     session_viewer: Callable[[], Viewer | None]
+
+    def record(self, event: NewEvent) -> UUID:
+        """Record *event* as the recorder does, with no reading of our own open meanwhile.
+
+        An open one holds a connection, and keeps SQLite from using its log again: the log would grow.
+        """
+        end_reading()
+        return self.recorder.record(event)
+
+    def record_all(self, events: Sequence[NewEvent]) -> None:
+        """Record *events* as the recorder does, with no reading of our own open meanwhile."""
+        end_reading()
+        self.recorder.record_all(events)
 
     def signing_key(self) -> str:
         """Return what signs cursors: the current app's secret key, else the one of the settings."""
@@ -94,6 +108,9 @@ def end_reading() -> None:
 
     What the app itself has begun in its session is left as it is.
     """
+    database = current_app.extensions.get("sqlalchemy") if has_app_context() else None
+    if database is None or not database.session.registry.has():  # a signal may be sent from anywhere
+        return
     session = _session()
     begun = session.info.pop(_READING, None)
     if begun is not None and begun is session.get_transaction():

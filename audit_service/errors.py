@@ -9,6 +9,7 @@ AuditError
 ├── AccountError        an account or token command cannot be carried out
 ├── IdTakenError        an event has the id of another one that is stored
 └── AuditUnavailable    an event could not be made durable: no success may be answered
+    └── BusyError       other lists of events are being stored: nothing was begun
 """
 
 from collections.abc import Sequence
@@ -65,3 +66,7 @@ class IdTakenError(AuditError):
 
 class AuditUnavailable(AuditError):  # noqa: N818 - the word that the guarantees use
     """The event is not durable anywhere. Whoever catches this must not answer with success."""
+
+
+class BusyError(AuditUnavailable):
+    """Other lists of events are being stored, so nothing of this one was: it may be sent again as it is."""

@@ -46,7 +46,7 @@ class LoginAudit:
         app.extensions[EXTENSION] = AuditContext(
             settings=settings,
             recorder=recorder,
-            accesses=Accesses(recorder),
+            accesses=Accesses(),
             writer=writer,
             app_name=settings.app_name or clean(app.name, APP_LIMIT),
             session_viewer=self._session_viewer,

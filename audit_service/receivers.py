@@ -74,7 +74,8 @@ def on_exception(sender: object, *, exception: BaseException, **_extra: Any) -> 
     """Record an unhandled exception. Whatever goes wrong here is logged: the original error goes its own way."""
     try:
         if isinstance(sender, Flask) and EXTENSION in sender.extensions:
-            _record_error(context_of(sender), request_info.sender(), request_info.target(), exception)
+            audit = context_of(sender)
+            audit.record(_describe(audit, request_info.sender(), request_info.target(), exception))
     except Exception:
         logger.exception("an unhandled exception could not be recorded")
 
@@ -88,7 +89,7 @@ def error_recorder() -> Callable[[Exception], None]:
 
     def record(error: Exception) -> None:
         try:
-            _record_error(audit, sender, target, error)
+            audit.recorder.record(_describe(audit, sender, target, error))
         except Exception:
             logger.exception("an exception in a streamed answer could not be recorded")
 
@@ -135,11 +136,11 @@ def _record(  # noqa: PLR0917 - three callers, above
         method=None if method is None else clean(str(method), METHOD_LIMIT),
         details=normal_details(arguments.get("details")),
     )
-    return audit.recorder.record(event)
+    return audit.record(event)
 
 
-def _record_error(audit: AuditContext, sender: Sender, target: Target, error: BaseException) -> None:
-    event = NewError(
+def _describe(audit: AuditContext, sender: Sender, target: Target, error: BaseException) -> NewError:
+    return NewError(
         app=audit.app_name,
         username=target.username,
         remote_addr=sender.remote_addr,
@@ -152,4 +153,3 @@ def _record_error(audit: AuditContext, sender: Sender, target: Target, error: Ba
         path=target.path,
         endpoint=target.endpoint,
     )
-    audit.recorder.record(event)

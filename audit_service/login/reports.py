@@ -8,11 +8,11 @@ import msgspec
 from flask import request
 from msgspec import Meta
 from uuid_utils.compat import uuid7
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, ServiceUnavailable, UnsupportedMediaType
 
 from audit_service.context import current_context
 from audit_service.details import normal_details
-from audit_service.errors import IdTakenError, ItemError, TakenError
+from audit_service.errors import BusyError, IdTakenError, ItemError, TakenError
 from audit_service.events import NewLogin
 from audit_service.login.credentials import require_whole_body
 from audit_service.request_info import USER_AGENT_LIMIT, USERNAME_LIMIT, network_of, parse_address
@@ -87,9 +87,17 @@ def read_reports(token_name: str) -> list[NewLogin]:
 
 
 def record_reports(events: list[NewLogin]) -> None:
-    """Record them. Raises ``TakenError`` (409) for those whose id another event has, and ``AuditUnavailable``."""
+    """Record them.
+
+    Raises ``TakenError`` (409) for those whose id another event has, ``ServiceUnavailable`` (503) with ``Retry-After``
+    if nothing was recorded since too many lists are waiting, and ``AuditUnavailable``.
+    """
     try:
-        current_context().recorder.record_all(events)
+        current_context().record_all(events)
+    except BusyError:
+        raise ServiceUnavailable(
+            "other lists are being recorded, so nothing of this one is; please send it again", retry_after=1
+        ) from None
     except IdTakenError as error:
         first, *others = error.places
         more = f", as are those of {', '.join(map(str, others))}" if others else ""

@@ -28,11 +28,13 @@ from audit_service.events import NewEvent
 from audit_service.trail.counters import Counters
 from audit_service.trail.keeper import Keeper, first_line, is_poison
 from audit_service.trail.link import Link
+from audit_service.trail.lists import Lists
 from audit_service.trail.spool import Spool
 
 logger = logging.getLogger("audit_service")
 
 BATCH_LIMIT = 500  # events in a transaction
+LIST_TIMEOUTS = 3  # times the write timeout: as long may a list take that has its turn
 SPOOL_SHARE = 0.25  # of the write timeout is kept for the spool, and added to it as the last word of ``record``
 
 
@@ -101,7 +103,9 @@ class Recorder:
         the database that came too late does not undo what was stored. Raises ``IdTakenError`` if another event has its
         id.
         """
-        self.record_all((event,))
+        self.start()
+        if self._record((event,), time.monotonic() + self.timeout):
+            raise IdTakenError([0])
         return event.id
 
     def record_all(self, events: Sequence[NewEvent]) -> None:
@@ -109,15 +113,35 @@ class Recorder:
 
         Raises ``AuditUnavailable`` if not all are, or not in time; some may be. Who gives them the same ids again may
         try again: what is stored already is not stored twice. Raises ``IdTakenError`` for those whose id another event
-        has, when all others are durable.
+        has, when all others are durable; and ``BusyError`` if too many other lists are waiting. A list waits for its
+        turn as long as one event may take, and then takes ``LIST_TIMEOUTS`` times as long at most.
         """
         self.start()
+        if len(events) == 1:
+            self.record(events[0])
+            return
+        taken: list[int] = []
+        with self._lists.turn(self.timeout):
+            last = time.monotonic() + self.timeout * LIST_TIMEOUTS
+            for start in range(0, len(events), self._lists.part):
+                end = start + self._lists.part
+                try:
+                    deadline = min(last, time.monotonic() + self.timeout)
+                    taken += [start + place for place in self._record(events[start:end], deadline)]
+                except AuditUnavailable:
+                    for event in events[end:]:
+                        self._refuse(event, "an earlier part of its list could not be stored")
+                    raise
+        if taken:
+            raise IdTakenError(taken)
+
+    def _record(self, events: Sequence[NewEvent], deadline: float) -> list[int]:
+        """Hand *events* to the writer and wait; return the places of those whose id another event has."""
         queue = self._queue
         if queue.qsize() + len(events) > self.queue_limit:
             for event in events:
                 self._refuse(event, "AUDIT_QUEUE_LIMIT events are waiting already")
             raise AuditUnavailable("too many events are waiting to be stored (AUDIT_QUEUE_LIMIT)")
-        deadline = time.monotonic() + self.timeout
         waiting = [_Waiting(event, deadline) for event in events]
         for each in waiting:
             queue.put(each)
@@ -126,12 +150,10 @@ class Recorder:
             if not each.answered.acquire(timeout=max(0.0, last - time.monotonic())):
                 self._refuse(each.event, "no answer in time")
                 each.error = TimeoutError("AUDIT_WRITE_TIMEOUT is over")
-        taken = [place for place, each in enumerate(waiting) if isinstance(each.error, IdTakenError)]
-        for place, each in enumerate(waiting):
-            if each.error is not None and place not in taken:
+        for each in waiting:
+            if each.error is not None and not isinstance(each.error, IdTakenError):
                 raise AuditUnavailable(f"the event could not be stored: {first_line(each.error)}") from each.error
-        if taken:
-            raise IdTakenError(taken)
+        return [place for place, each in enumerate(waiting) if each.error is not None]
 
     def start(self) -> None:
         """Start the threads of this process, if they do not run. What a fork left behind is not used."""
@@ -171,6 +193,7 @@ class Recorder:
         self.counters = Counters()
         self._refusing = threading.Lock()  # callers refuse, too
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._lists = Lists(self.queue_limit)
         self._writer_ended = threading.Event()
         self._keeper = Keeper(self._link(), self._spool(), self.timeout, self.counters, self.chore)
 

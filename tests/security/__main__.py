@@ -15,6 +15,7 @@ from tests.conftest import migrated, new_postgres_database
 from tests.faults import Progress
 from tests.postgres import private_postgres
 from tests.security.canaries import hunt_canaries
+from tests.security.crowd import crowd
 from tests.security.flood import flood
 from tests.security.fuzz import fuzz
 from tests.security.injection import PAYLOADS, inject
@@ -28,6 +29,7 @@ LONG_PROOFS: dict[str, tuple[str, int, Proof]] = {
     "canaries": ("canaries", 3, hunt_canaries),
     "timing": ("enumeration by time", 2_000, compare_times),
     "passwords": ("race for the password", 200, race),
+    "crowd": ("lists beside logins", 20, crowd),
     "flood": ("flood", 1_000_000, flood),
 }
 
