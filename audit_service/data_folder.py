@@ -10,12 +10,10 @@ MIN_KEY = 16  # characters
 KEY_FILE = "secret_key"
 
 
-def make(folder: Path, database: str | None) -> None:
-    """Make *folder*, and the file *database* in it, if they are missing. Raises ``SettingsError`` when it cannot."""
+def make(folder: Path) -> None:
+    """Make *folder* if it is missing. Raises ``SettingsError`` when it cannot."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if database:
-            (folder / database).touch(mode=0o600)
     except OSError as error:
         raise SettingsError(f"AUDIT_DATA_DIR: cannot make the folder {str(folder)!r}: {error.strerror}") from None
 

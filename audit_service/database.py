@@ -5,16 +5,19 @@ import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, create_engine, event
 from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from audit_service import sqlite_file
 from audit_service.bounded import bound_waits
 from audit_service.errors import SettingsError
 
@@ -22,6 +25,9 @@ BUSY_TIMEOUT = 2  # seconds to wait for a connection or for a lock
 # Compiling a page's query takes longer than running it (jit).
 _SERVER_OPTIONS = f"-c timezone=utc -c lock_timeout={BUSY_TIMEOUT}s -c jit=off"
 _IN_NETWORK = "audit_in_network"
+_MISSING = (
+    "put it back, or name the right one (AUDIT_DATABASE_URL, AUDIT_DATA_DIR); 'audit-service migrate' makes a new one"
+)
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 
 
@@ -142,22 +148,37 @@ def make_writer(engine: Engine) -> Engine:
 
 
 def prepare_engine(engine: Engine, *, begin: str = "BEGIN") -> None:
-    """Make SQLite connections of *engine* durable, concurrent and really transactional; others need nothing."""
+    """Make SQLite connections of *engine* durable, concurrent and really transactional; others need nothing.
+
+    A file that is missing is not made, and one that was moved or replaced is not used any longer.
+    """
     if engine.dialect.name != "sqlite":
         return
-
+    path = sqlite_path(engine.url)
     add_functions(engine)
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> sqlite3.Connection:
+        return sqlite_file.connect(path, _MISSING, **options)  # the driver's own BEGIN comes too late, or never
 
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # the driver's own BEGIN comes too late, and never before DDL
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "checkout")
+    def look(connection: sqlite_file.FileConnection, _record: object, _proxy: object) -> None:
+        if not connection.is_there():
+            connection.close()
+            raise InvalidatePoolError("the SQLite file was moved or replaced")
 
     @event.listens_for(engine, "begin")
     def begin_transaction(connection: Any) -> None:
         connection.exec_driver_sql(begin)
+
+
+def sqlite_path(url: URL) -> Path:
+    """Return the absolute path of the SQLite file that *url* names."""
+    return Path(str(url.database)).absolute()
 
 
 def add_functions(engine: Engine) -> None:

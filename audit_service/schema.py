@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, text
 
+from audit_service import sqlite_file
 from audit_service.errors import NotConfiguredError
 
 VERSION_TABLE = "audit_alembic_version"  # not Alembic's usual name: the app may have migrations of its own
@@ -44,15 +45,31 @@ def read_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
-def migrate(engine: Engine, revision: str = "head") -> None:
-    """Upgrade the database to *revision*. One process at a time; what fails is rolled back whole.
+def migrate(engine: Engine, revision: str = "head") -> str | None:
+    """Upgrade the database to *revision*; return the one that it was at, null if it was never migrated.
 
-    Raises ``NotConfiguredError`` when the database is at a revision that this version of the program does not know.
+    A SQLite file that is missing is made, for its owner only. One process at a time; what fails is rolled back whole.
+    Raises ``NotConfiguredError`` when the file cannot be made, or the database is at a revision that this version of
+    the program does not know.
     """
+    if engine.dialect.name == "sqlite":
+        make_file(Path(str(engine.url.database)))
+    before = current_revision(engine)
     try:
         command.upgrade(_config(engine), revision)
     except CommandError as error:
         raise NotConfiguredError(f"cannot migrate: {error}") from None
+    return before
+
+
+def make_file(path: Path) -> None:
+    """Make the file of a SQLite database if it is missing. Raises ``NotConfiguredError`` when it cannot."""
+    try:
+        sqlite_file.make(path)
+    except OSError as error:
+        raise NotConfiguredError(
+            f"cannot make the database file {path}: {error.strerror} (AUDIT_DATABASE_URL, AUDIT_DATA_DIR)"
+        ) from None
 
 
 def downgrade(engine: Engine, revision: str = "base", *, lose: Collection[str] = ()) -> None:

@@ -174,11 +174,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.data_path / "spool.db" if self.spool == "on" else None
 
     def make_data_dir(self) -> Path:
-        """Make the data folder, and the embedded database's file in it, for their owner only, if they are missing.
-
-        Raises ``SettingsError`` when it cannot.
-        """
-        data_folder.make(self.data_path, EMBEDDED if self.is_embedded else None)
+        """Make the data folder, for its owner only, if it is missing. Raises ``SettingsError`` when it cannot."""
+        data_folder.make(self.data_path)
         return self.data_path
 
     def signing_key(self) -> str:

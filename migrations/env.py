@@ -1,12 +1,14 @@
 """Runs the migrations: for ``audit-service migrate``, which hands an engine over, and for ``alembic`` in a checkout."""
 
+from pathlib import Path
+
 from alembic import context
 from sqlalchemy import Engine, text
 
 from audit_service.database import Base, make_engine
 from audit_service.environment import load_settings
 from audit_service.models import NULLS_FIRST
-from audit_service.schema import VERSION_TABLE
+from audit_service.schema import VERSION_TABLE, make_file
 
 PLACED_NULLS = {
     index.name for table in Base.metadata.tables.values() for index in table.indexes if index.info.get(NULLS_FIRST)
@@ -44,6 +46,8 @@ def engine_of_settings() -> Engine:
     settings = load_settings()
     if settings.is_embedded:
         settings.make_data_dir()
+    if settings.url.get_backend_name() == "sqlite":
+        make_file(Path(str(settings.url.database)))
     return make_engine(settings.url, writes=True)
 
 

@@ -108,6 +108,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 def empty_database_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database that was never migrated."""
     if backend == "sqlite":
+        (tmp_path / "empty.db").touch(0o600)
         yield f"sqlite:///{tmp_path}/empty.db"
     else:
         with new_postgres_database(request.getfixturevalue("postgres_url")) as url:

@@ -116,7 +116,7 @@ def read_trail(database_url: str) -> Trail:
 
 def wait_for_empty_spool(path: Path) -> None:
     deadline = time.monotonic() + SETTLE_LIMIT
-    while (state := Spool(path).state()).length:
+    while (state := Spool(path).state()).length:  # without an identity: of all trails
         assert time.monotonic() < deadline, f"the spool is not replayed: {state}"
         time.sleep(0.05)
     assert state.rejected == 0

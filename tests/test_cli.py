@@ -222,14 +222,14 @@ def test_tokens(engine: Engine) -> None:
 
 @pytest.mark.usefixtures("environ")
 def test_spool(database_url: str, config: dict[str, object]) -> None:
-    assert succeed("spool", "status").split() == ["waiting", "0", "oldest", "-", "rejected", "0"]
+    assert succeed("spool", "status").split() == ["waiting", "0", "oldest", "-", "foreign", "0", "rejected", "0"]
     events = LoginFactory.build_batch(3)
     data = Path(str(config["AUDIT_DATA_DIR"]))
     data.mkdir()
     Spool(data / "spool.db").add(events, time.monotonic() + 5)
     assert "waiting   3" in succeed("spool", "status")
-    assert succeed("spool", "replay").endswith("replayed 3, waiting 0, rejected 0\n")
-    assert succeed("spool", "replay").endswith("replayed 0, waiting 0, rejected 0\n")
+    assert succeed("spool", "replay").endswith("replayed 3, waiting 0, rejected 0, foreign 0\n")
+    assert succeed("spool", "replay").endswith("replayed 0, waiting 0, rejected 0, foreign 0\n")
     assert read_trail(database_url).ids == [str(event.id) for event in events]
 
 
@@ -275,7 +275,11 @@ def test_a_database_that_is_not_migrated(
         ("AUDIT_PROT", "1", "AUDIT_PROT is not a setting; the nearest is AUDIT_PORT (a number from 1 to 65535)"),
         ("AUDIT_PORT", "x", "AUDIT_PORT must be a number from 1 to 65535, not 'x'"),
         ("AUDIT_DATABASE_URL", "postgresql://u:hunter2@127.0.0.1:1/d", "the database (AUDIT_DATABASE_URL) refused"),
-        ("AUDIT_DATABASE_URL", "sqlite:///no/such/folder/x.db", "unable to open database file"),
+        (
+            "AUDIT_DATABASE_URL",
+            "sqlite:////no/such/folder/x.db",
+            "cannot make the database file /no/such/folder/x.db: No such",
+        ),
         ("AUDIT_DATABASE_URL", "sqlite://", "in-memory SQLite"),
         ("AUDIT_DATABASE_URL", "mysql://u:hunter2@h/d", "needs postgresql:// (psycopg) or sqlite:///, not mysql://"),
         ("AUDIT_DATABASE_URL", "postgresql+psycopg2://h/d", "not postgresql+psycopg2://"),

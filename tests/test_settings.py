@@ -83,7 +83,7 @@ def test_the_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     assert len(key) >= 32
     assert settings.signing_key() == key
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["audit.db", "secret_key"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["secret_key"]
     assert stat.S_IMODE((tmp_path / "new" / "secret_key").stat().st_mode) == 0o600
 
 

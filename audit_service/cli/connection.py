@@ -30,10 +30,15 @@ def actor(settings: Settings | None = None) -> Actor:
 
 
 @contextmanager
-def open_engine(settings: Settings | None = None, *, writes: bool = False) -> Iterator[Engine]:
-    """Open the database, whatever its revision; only with *writes* does it take SQLite's write lock."""
+def open_engine(
+    settings: Settings | None = None, *, writes: bool = False, may_be_new: bool = False
+) -> Iterator[Engine]:
+    """Open the database, whatever its revision; only with *writes* does it take SQLite's write lock.
+
+    The embedded one must be there, unless it *may be new*: for who migrates it.
+    """
     settings = settings or load_settings()
-    if settings.is_embedded and writes:
+    if settings.is_embedded and may_be_new:
         settings.make_data_dir()
     elif settings.is_embedded and not Path(str(settings.url.database)).exists():
         raise NotConfiguredError(

@@ -26,9 +26,8 @@ STOP_TIMEOUT = 10  # seconds: a worker that is told to stop while it starts does
 @click.command()
 def migrate() -> None:
     """Bring the database to the newest revision."""
-    with open_engine(writes=True) as engine:
-        before = schema.current_revision(engine)
-        schema.migrate(engine)
+    with open_engine(writes=True, may_be_new=True) as engine:
+        before = schema.migrate(engine)
         after = schema.current_revision(engine)
     url = engine.url.set(query={})  # where a password may stand, too
     click.echo(f"{url} is at revision {after}" + ("" if before == after else f" (was {before or 'empty'})"))

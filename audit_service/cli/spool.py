@@ -1,6 +1,7 @@
 """Commands for the spool: events that wait for the database."""
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from audit_service.environment import load_settings
 from audit_service.events import NewEvent
 from audit_service.schema import require_newest
 from audit_service.settings import Settings
+from audit_service.trail.identity import Identity
 from audit_service.trail.keeper import is_poison
 from audit_service.trail.link import Link
 from audit_service.trail.spool import Spool
@@ -22,36 +24,47 @@ def spool() -> None:
 
 @spool.command()
 def status() -> None:
-    """Tell how many events wait, and for how long."""
-    state = Spool(_path(load_settings())).state()
+    """Tell how many events wait, and for how long; also those that wait for other trails."""
+    settings = load_settings()
+    events = Spool(_path(settings), Identity(settings.url))
+    state = events.state()
     click.echo(f"waiting   {state.length}")
     click.echo(f"oldest    {'-' if state.oldest_age is None else f'{state.oldest_age:.0f} s ago'}")
+    click.echo(f"foreign   {state.foreign}")
     click.echo(f"rejected  {state.rejected}")
+    for other in events.others():
+        since = datetime.fromtimestamp(other.since, UTC)
+        click.echo(
+            f"{other.length} since {since:%Y-%m-%dT%H:%M:%SZ} for trail {other.trail or 'unknown'} at {other.target}"
+        )
 
 
 @spool.command()
 def replay() -> None:
-    """Move the waiting events into the trail.
+    """Move the events that wait for this trail into it.
 
-    The service does this by itself. An event that is in the trail already is not stored twice.
+    The service does this by itself. An event that is in the trail already is not stored twice. What waits for another
+    trail is moved by whoever has that one's AUDIT_DATABASE_URL.
     """
     settings = load_settings()
-    events = Spool(_path(settings))
+    identity = Identity(settings.url)
+    events = Spool(_path(settings), identity)
     with open_engine(settings) as engine:
         require_newest(engine)
-    link = Link(settings.url, settings.write_timeout)
+    link = Link(settings.url, settings.write_timeout, identity=identity)
+    trail = link.probe(time.monotonic() + settings.write_timeout)
 
     def append(batch: list[NewEvent]) -> None:
-        link.append(batch, time.monotonic() + settings.write_timeout)
+        link.append(batch, time.monotonic() + settings.write_timeout, trail)
 
     replayed = 0
     with click.progressbar(length=events.state().length, label="replaying") as bar:
-        for count in events.replay(append, is_poison):
+        for count in events.replay(append, is_poison, trail):
             replayed += count
             bar.update(count)
     link.close()
     left = events.state()
-    click.echo(f"replayed {replayed}, waiting {left.length}, rejected {left.rejected}")
+    click.echo(f"replayed {replayed}, waiting {left.length}, rejected {left.rejected}, foreign {left.foreign}")
 
 
 def _path(settings: Settings) -> Path:

@@ -55,7 +55,7 @@ class _Attempts:
         self.limits = Limits.of(audit.settings)
         self.known_refusals: dict[tuple[str | None, str], Refusal] = {}
         self.refusals = RefusalCounter(partial(add_counts, audit.writer))
-        audit.recorder.chore = partial(close_windows, audit.writer, self.limits.window)
+        audit.recorder.add_chore(partial(close_windows, audit.writer, self.limits.window))
 
 
 def init_attempts(app: Flask) -> None:

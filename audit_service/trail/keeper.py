@@ -3,7 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from uuid import UUID
 
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
@@ -28,20 +30,23 @@ class Keeper:
         spool: Spool | None,
         timeout: float,
         counters: Counters,
-        chore: Callable[[], object] | None = None,
+        chores: Sequence[Callable[[], object]] = (),
     ) -> None:
         """Use a *link* and a *spool* of its own; *timeout*, in seconds, bounds each look and each batch.
 
-        The *chore* is done every few seconds while the database is there.
+        The *chores* are done every few seconds while the database is there.
         """
         self._link = link
         self._spool = spool
         self._timeout = timeout
         self._counters = counters
-        self._chore = chore
-        self._next_chore = 0.0
+        self._chores = chores
+        self._next_chores = 0.0
         self._is_up = threading.Event()
+        self._changing = threading.Lock()  # the writer loses, this thread finds
         self._was_lost = False
+        self._lost_at = 0.0
+        self._before = (0, 0)
         self._last_message = ""
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -51,23 +56,25 @@ class Keeper:
         return self._is_up.wait(0 if self._was_lost else max(0.0, wait))
 
     def lose(self, error: Exception) -> None:
-        """Take note that the database is away."""
-        self._was_lost = True
-        self._is_up.clear()
+        """Take note that the database is away. Says so once, until it is back."""
+        with self._changing:
+            self._is_up.clear()
+            if self._was_lost:
+                return
+            self._was_lost = True
+            self._lost_at = time.monotonic()
+            self._before = (self._counters.spooled, self._counters.refused)
         logger.warning("the audit trail's database is away: %s: %s", type(error).__name__, first_line(error))
 
     def run(self) -> None:
         """Look once a second while the database is away or something waits in the spool, until ``stop``."""
         while not self._stopping.is_set():
-            try:
-                if not self._is_up.is_set() or (self._spool and self._spool.state().length):
-                    self._look()
-            except Exception as error:  # noqa: BLE001 - it is away, or the spool is: the next look is in a second
-                self._was_lost = True
-                self._log_once("the audit trail cannot be written, or its spool not read", error)
-            self._do_chore()
-            self._link.close()
+            self._look()
+            self._empty_spool()
+            self._do_chores()
+            self._link.rest()
             self._stopping.wait(PROBE_INTERVAL)
+        self._link.close()
         if self._spool:
             self._spool.close()
         self._ended.set()
@@ -83,28 +90,59 @@ class Keeper:
             logger.warning(message)
         self._last_message = message
 
-    def _do_chore(self) -> None:
-        if self._chore is None or not self._is_up.is_set() or time.monotonic() < self._next_chore:
-            return
-        self._next_chore = time.monotonic() + CHORE_INTERVAL
-        try:
-            self._chore()
-        except Exception as error:  # noqa: BLE001 - the next one is in a few seconds
-            self._log_once("a chore failed", error)
-
     def _look(self) -> None:
-        self._link.probe(time.monotonic() + self._timeout)
-        if self._was_lost:
-            logger.warning("the audit trail's database is back")
-            self._last_message = ""
-        self._was_lost = False
-        self._is_up.set()
-        if self._spool:
-            for count in self._spool.replay(self._append, is_poison):
-                self._counters.replayed += count
+        """Look whether the database is there, if it is not known to be."""
+        try:
+            if self._link.is_there() and self._is_up.is_set():
+                return
+            self._link.probe(self._deadline())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look is in a second
+            self.lose(error)
+        else:
+            self._find()
 
-    def _append(self, events: list[NewEvent]) -> None:
-        self._link.append(events, time.monotonic() + self._timeout)
+    def _find(self) -> None:
+        with self._changing:
+            was_lost, self._was_lost = self._was_lost, False
+            self._last_message = ""
+            self._is_up.set()
+        if was_lost:
+            spooled, refused = self._before
+            logger.warning(
+                "the audit trail's database is back after %.1f s, in which %d events were spooled and %d refused",
+                time.monotonic() - self._lost_at,
+                self._counters.spooled - spooled,
+                self._counters.refused - refused,
+            )
+
+    def _empty_spool(self) -> None:
+        """Move what waits for this trail into it."""
+        if self._spool is None or not self._is_up.is_set():
+            return
+        try:
+            self._spool.learn()
+            if self._spool.is_waiting():
+                trail = self._link.probe(self._deadline())
+                for count in self._spool.replay(partial(self._append, trail), is_poison, trail):
+                    self._counters.replayed += count
+        except Exception as error:  # noqa: BLE001 - it stays in the spool, and the next look is in a second
+            self._log_once("the spool cannot be emptied into the audit trail", error)
+
+    def _append(self, trail: UUID | None, events: list[NewEvent]) -> None:
+        self._link.append(events, self._deadline(), trail)
+
+    def _do_chores(self) -> None:
+        if not self._is_up.is_set() or time.monotonic() < self._next_chores:
+            return
+        self._next_chores = time.monotonic() + CHORE_INTERVAL
+        for chore in self._chores:
+            try:
+                chore()
+            except Exception as error:  # noqa: BLE001 - the next time is in a few seconds
+                self._log_once("a chore failed", error)
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._timeout
 
 
 def is_poison(error: Exception) -> bool:

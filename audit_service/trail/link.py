@@ -2,21 +2,27 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, create_engine, update
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from audit_service.bounded import bound_waits
-from audit_service.database import engine_options, prepare_engine
+from audit_service.database import engine_options, prepare_engine, sqlite_path
 from audit_service.errors import IdTakenError
 from audit_service.events import NewEvent
 from audit_service.models import TrailHead
+from audit_service.sqlite_file import FileConnection, MovedError, leave
 from audit_service.trail.append import append
+from audit_service.trail.identity import Identity, read_trail
 from audit_service.trail.turnstile import Turnstile
+
+
+class OtherTrailError(Exception):
+    """The database holds another trail than the one that the events belong to."""
 
 
 class Link:
@@ -25,26 +31,62 @@ class Link:
     For one thread at a time.
     """
 
-    def __init__(self, url: URL, timeout: float, connect_args: Mapping[str, Any] | None = None) -> None:
-        """*timeout*, in seconds, is the longest that a statement may keep the server busy."""
+    def __init__(
+        self,
+        url: URL,
+        timeout: float,
+        connect_args: Mapping[str, Any] | None = None,
+        identity: Identity | None = None,
+    ) -> None:
+        """*timeout*, in seconds, is the longest that a statement may keep the server busy; *identity* learns."""
         self._engine = _make_engine(url, timeout, connect_args)
+        self._identity = identity or Identity(url)
         self._connection: Connection | None = None
-        self._turnstile = Turnstile(Path(str(url.database))) if url.get_backend_name() == "sqlite" else None
+        self._trail: UUID | None = None
+        self._path = sqlite_path(url) if url.get_backend_name() == "sqlite" else None
+        self._turnstile = Turnstile(self._path) if self._path else None
 
-    def append(self, events: Sequence[NewEvent], deadline: float) -> None:
+    def append(self, events: Sequence[NewEvent], deadline: float, trail: UUID | None = None) -> None:
         """Store *events* as ``append.append`` does, before *deadline* (``time.monotonic``) or not at all.
 
-        Raises ``IdTakenError`` for those whose id another event has, when all others are stored.
+        With *trail*, in that one only: raises ``OtherTrailError`` if the database holds another. Raises
+        ``IdTakenError`` for those whose id another event has, when all others are stored, and ``MovedError`` if the
+        SQLite file is taken away while they are stored, again and again.
         """
-        with self._use(deadline) as connection:
-            taken = append(connection, events)
-        if taken:
-            raise IdTakenError(taken)
+        for is_last in (False, True):
+            try:
+                with self._use(deadline) as connection:
+                    if trail not in (None, self._trail):
+                        raise OtherTrailError(f"{self._identity.target} holds the trail {self._trail}, not {trail}")
+                    taken = append(connection, events)
+            except MovedError:  # stored perhaps, but not in the file that is there: the ids make it harmless
+                if is_last:
+                    raise
+            else:
+                if taken:
+                    raise IdTakenError(taken)
+                return
 
-    def probe(self, deadline: float) -> None:
-        """Return if the trail can be written to: takes the lock of its head, and changes nothing."""
+    def probe(self, deadline: float) -> UUID | None:
+        """Return which trail it is, if it can be written to: takes the lock of its head, and changes nothing."""
         with self._use(deadline) as connection, connection.begin():
             connection.execute(update(TrailHead).values(size=TrailHead.size).returning(TrailHead.size)).scalar_one()
+        return self._trail
+
+    def rest(self) -> None:
+        """Give a server its connection back; a file stays open, or nobody here would notice that it is moved away."""
+        if self._path is None:
+            self.close()
+
+    def is_there(self) -> bool:
+        """Tell whether the SQLite file is the one that was opened; finish with it if not. A server always is there.
+
+        Raises ``MovedError`` while others use the old file.
+        """
+        if self._path is None:
+            return True
+        leave(self._path)
+        return self._connection is None or not self._has_moved()
 
     def close(self) -> None:
         """Close the connection, without waiting for a server that hangs."""
@@ -57,20 +99,39 @@ class Link:
 
     @contextmanager
     def _use(self, deadline: float) -> Iterator[Connection]:
-        try:
-            connection = self._connection = self._connection or self._engine.connect()
-            driver: Any = connection.connection.dbapi_connection
-            if self._turnstile is None:
-                driver.deadline = deadline
-                yield connection
-            else:
-                with self._turnstile.passed(deadline):
-                    left = max(1, int((deadline - time.monotonic()) * 1000))
-                    driver.execute(f"PRAGMA busy_timeout={left}")  # others may write, too: the command line, the app
-                    yield connection
-        except BaseException:
-            self.close()
-            raise
+        with self._turnstile.passed(deadline) if self._turnstile else nullcontext():
+            if self._path and self._has_moved():
+                leave(self._path)
+                self.close()
+            try:
+                yield self._open(deadline)
+            except BaseException:
+                self.close()
+                raise
+            if self._has_moved():  # what was done may have been done to a file that is gone
+                raise MovedError(f"{self._path} was moved or replaced")
+
+    def _open(self, deadline: float) -> Connection:
+        is_new = self._connection is None
+        connection = self._connection = self._connection or self._engine.connect()
+        driver = self._driver()
+        if self._path:
+            left = max(1, int((deadline - time.monotonic()) * 1000))
+            driver.execute(f"PRAGMA busy_timeout={left}")  # others may write, too: the command line, the app
+        else:
+            driver.deadline = deadline
+        if is_new:
+            with connection.begin():
+                self._trail = read_trail(connection)
+            self._identity.see(self._trail)
+        return connection
+
+    def _has_moved(self) -> bool:
+        driver = self._driver()
+        return isinstance(driver, FileConnection) and not driver.is_there()
+
+    def _driver(self) -> Any:
+        return self._connection.connection.dbapi_connection if self._connection is not None else None
 
 
 def _make_engine(url: URL, timeout: float, connect_args: Mapping[str, Any] | None) -> Engine:

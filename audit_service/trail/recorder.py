@@ -26,6 +26,7 @@ from sqlalchemy.engine import URL
 from audit_service.errors import AuditUnavailable, IdTakenError
 from audit_service.events import NewEvent
 from audit_service.trail.counters import Counters
+from audit_service.trail.identity import Identity
 from audit_service.trail.keeper import Keeper, first_line, is_poison
 from audit_service.trail.link import Link
 from audit_service.trail.lists import Lists
@@ -90,7 +91,8 @@ class Recorder:
         self.spool_path = spool_path
         self.timeout = timeout
         self.queue_limit = queue_limit
-        self.chore: Callable[[], object] | None = None  # what else is to be done every few seconds, from the start on
+        self.identity = Identity(url)
+        self._chores: list[Callable[[], object]] = []
         self._start_lock = threading.Lock()
         _recorders.add(self)
         self._process: int | None = None
@@ -181,6 +183,10 @@ class Recorder:
             self._process = None
             atexit.unregister(self.stop)
 
+    def add_chore(self, job: Callable[[], object]) -> None:
+        """Let *job* be done every few seconds, in a thread apart, while the database is there; another if it fails."""
+        self._chores.append(job)
+
     def is_up(self) -> bool:
         """Tell whether the trail itself takes events, as far as is known; else they go to the spool."""
         return self._keeper.is_up(self.timeout)
@@ -195,13 +201,13 @@ class Recorder:
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._lists = Lists(self.queue_limit)
         self._writer_ended = threading.Event()
-        self._keeper = Keeper(self._link(), self._spool(), self.timeout, self.counters, self.chore)
+        self._keeper = Keeper(self._link(), self._spool(), self.timeout, self.counters, self._chores)
 
     def _link(self) -> Link:
-        return Link(self.url, self.timeout, self.connect_args)
+        return Link(self.url, self.timeout, self.connect_args, self.identity)
 
     def _spool(self) -> Spool | None:
-        return Spool(self.spool_path) if self.spool_path else None
+        return Spool(self.spool_path, self.identity) if self.spool_path else None
 
     def _write(self) -> None:
         """The writer thread."""

@@ -1,9 +1,9 @@
-"""Where events wait, durably, while the database is away: a SQLite file that all processes of a machine share.
+"""Where events wait, durably, while their trail is away: a SQLite file that all processes of a machine share.
 
-It is used by one thread of a process at a time (the recorder sees to that); between processes SQLite's locks order it.
+Each event waits for its own trail (see ``identity``), whoever else uses the file. An object is used by one thread of a
+process at a time (the recorder sees to that); between processes SQLite's locks order it.
 """
 
-import contextlib
 import fcntl
 import os
 import sqlite3
@@ -11,84 +11,190 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
+from audit_service import sqlite_file
 from audit_service.events import NewAdmin, NewError, NewEvent, NewLogin
+from audit_service.trail.identity import Identity
+from audit_service.trail.turnstile import is_at
 
 BATCH = 500  # events that are replayed at once
+CLAIM = 5000  # events that are marked at once
 
+_REMEDY = "the spool is in the data folder (AUDIT_DATA_DIR), which this user must be able to write to"
 _KINDS: dict[str, type[NewEvent]] = {"login": NewLogin, "error": NewError, "admin": NewAdmin}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
-_TABLES = """
-CREATE TABLE IF NOT EXISTS events (
-    place INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, event BLOB NOT NULL, spooled_at REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS rejected (
-    place INTEGER PRIMARY KEY, kind TEXT NOT NULL, event BLOB NOT NULL, spooled_at REAL NOT NULL, error TEXT NOT NULL
-);
-"""
+_FORMAT = 1  # of the file: PRAGMA user_version
+# An event's trail is null while nobody knows which one is at its target; of files made before there were trails, both.
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS events (
+        place INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, event BLOB NOT NULL, spooled_at REAL NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS rejected (
+        place INTEGER PRIMARY KEY, kind TEXT NOT NULL, event BLOB NOT NULL, spooled_at REAL NOT NULL,
+        error TEXT NOT NULL
+    )""",
+    *(
+        f"ALTER TABLE {table} ADD COLUMN {name} TEXT"
+        for table in ("events", "rejected")
+        for name in ("trail", "target")
+    ),
+    "CREATE INDEX events_of_trail ON events (trail)",
+    "CREATE INDEX events_of_target ON events (target) WHERE trail IS NULL",
+    "CREATE TABLE trails (target TEXT PRIMARY KEY, trail TEXT NOT NULL)",  # the last one that was seen there
+    f"PRAGMA user_version = {_FORMAT}",
+)
+_UNMARKED = "trail IS NULL AND (target IS NULL OR target = :target)"
 
 
 class SpoolState(NamedTuple):
-    """What waits: how many events, for how many seconds the oldest, and how many the database refused for good."""
+    """What waits for our trail: how many events, for how many seconds the oldest; how many it refused for good.
+
+    And how many wait for other trails.
+    """
 
     length: int
     oldest_age: float | None
     rejected: int
+    foreign: int
+
+
+class Foreign(NamedTuple):
+    """What waits for another trail: its id, or null if only its address is known, how many, since when (Unix time)."""
+
+    trail: UUID | None
+    target: str | None
+    length: int
+    since: float
 
 
 class Spool:
-    """The file. Opened when it is first needed, and anew after an error or when it was removed."""
+    """The file. Opened when it is first needed, and anew after an error or when it was moved or removed."""
 
-    def __init__(self, path: Path) -> None:
-        """Keep the spool in *path*; its folder must exist when the spool is first used."""
+    def __init__(self, path: Path, identity: Identity | None = None) -> None:
+        """Keep the spool of the trail with that *identity* in *path*; its folder must exist when it is first used.
+
+        Without an identity all that waits counts as ours, and what is added belongs to the first trail that comes.
+        """
         self.path = path
-        self._connection: sqlite3.Connection | None = None
-        self._inode = 0
+        self._identity = identity
+        self._connection: sqlite_file.FileConnection | None = None
 
     def add(self, events: Sequence[NewEvent], deadline: float) -> None:
         """Store *events* durably before *deadline* (``time.monotonic``). Raises ``sqlite3.Error`` or ``OSError``."""
         now = time.time()
         rows = [(_NAMES[type(event)], msgspec.json.encode(event), now) for event in events]
-        with self._use(deadline) as connection:
-            connection.executemany("INSERT INTO events (kind, event, spooled_at) VALUES (?, ?, ?)", rows)
+        insert = "INSERT INTO events (kind, event, spooled_at, trail, target) VALUES (?, ?, ?, ?, ?)"
+        for _attempt in range(2):
+            with self._use(deadline) as connection:
+                ours = self._parameters(connection)
+                connection.executemany(insert, [(*row, ours["trail"], ours["target"]) for row in rows])
+            if self._is_there():
+                return
+        raise sqlite_file.MovedError(f"{self.path} is moved or removed again and again")
 
     def state(self) -> SpoolState:
-        """Tell what waits. Does not make the file."""
+        """Tell what waits. Takes no lock that keeps others from writing, and does not make the file."""
         if not self.path.exists():
-            return SpoolState(0, None, 0)
+            return SpoolState(0, None, 0, 0)
+        with self._look() as connection:
+            ours = self._parameters(connection)
+            parts = ("1",) if self._identity is None else ("trail = :trail", _UNMARKED)
+
+            def count(table: str, part: str) -> int:
+                found: int = connection.execute(f"SELECT count(*) FROM {table} WHERE {part}", ours).fetchone()[0]  # noqa: S608 - ours
+                return found
+
+            length, rejected = (sum(count(table, part) for part in parts) for table in ("events", "rejected"))
+            first = "SELECT spooled_at FROM events WHERE {} ORDER BY place LIMIT 1"
+            oldest = [row[0] for part in parts for row in connection.execute(first.format(part), ours)]
+            foreign = count("events", "1") - length
+        return SpoolState(length, max(0.0, time.time() - min(oldest)) if oldest else None, rejected, foreign)
+
+    def others(self) -> list[Foreign]:
+        """Tell what waits for other trails, the longest wait first."""
+        if not self.path.exists():
+            return []
+        with self._look() as connection:
+            are_theirs = f"NOT coalesce(trail = :trail, 0) AND NOT ({_UNMARKED})"
+            groups = f"SELECT trail, target, count(*), min(spooled_at) FROM events WHERE {are_theirs} GROUP BY 1, 2"  # noqa: S608
+            rows = connection.execute(f"{groups} ORDER BY 4", self._parameters(connection)).fetchall()
+        return [Foreign(trail and UUID(trail), *rest) for trail, *rest in rows]
+
+    def is_waiting(self) -> bool:
+        """Tell whether something waits for our trail, however much waits for others."""
+        if not self.path.exists():
+            return False
+        with self._look() as connection:
+            ours = self._parameters(connection)
+            questions = [f"SELECT 1 FROM events WHERE {part} LIMIT 1" for part in ("trail = :trail", _UNMARKED)]  # noqa: S608
+            return any(connection.execute(question, ours).fetchone() for question in questions)
+
+    def learn(self) -> None:
+        """Keep which trail is at our target, for processes that start while it is away. Makes the file."""
+        if self._identity is None or self._identity.trail is None:
+            return
+        target, trail = self._identity.target, self._identity.trail.hex
+        if self.path.exists():
+            with self._look() as connection:
+                if _known(connection, target) == trail:
+                    return
         with self._use(time.monotonic() + 1) as connection:
-            length, oldest = connection.execute("SELECT count(*), min(spooled_at) FROM events").fetchone()
-            (rejected,) = connection.execute("SELECT count(*) FROM rejected").fetchone()
-        return SpoolState(length, None if oldest is None else max(0.0, time.time() - oldest), rejected)
+            connection.execute("INSERT OR REPLACE INTO trails (target, trail) VALUES (?, ?)", (target, trail))
 
-    def replay(self, append: Callable[[list[NewEvent]], None], is_poison: Callable[[Exception], bool]) -> Iterator[int]:
-        """Move the events into the trail with *append*, in order; yield how many after each batch.
+    def replay(
+        self,
+        append: Callable[[list[NewEvent]], None],
+        is_poison: Callable[[Exception], bool],
+        trail: UUID | None = None,
+    ) -> Iterator[int]:
+        """Move the events of *trail* into it with *append*, in order; yield how many after each batch.
 
-        An event leaves the spool only after *append* returned. If the process ends in between, the next replay appends
-        it again under the same id, which changes nothing. An event for which *append* raises what *is_poison* says can
+        Events that know only our target are from then on its, too; a trail that has no identity gets these alone. An
+        event leaves the spool only after *append* returned. If the process ends in between, the next replay appends it
+        again under the same id, which changes nothing. An event for which *append* raises what *is_poison* says can
         never be stored is set aside in the table ``rejected``. One process at a time: others yield nothing.
         """
         if not self.path.exists():
             return
         with self._replay_lock() as is_ours:
+            if is_ours and trail:
+                self._claim(trail)
+            part = "trail = :trail" if trail else _UNMARKED
+            ours = {"trail": trail and trail.hex, "target": self._identity and self._identity.target}
             while is_ours:
-                with self._use(time.monotonic() + 1) as connection:
+                with self._look() as connection:
                     rows = connection.execute(
-                        "SELECT place, kind, event FROM events ORDER BY place LIMIT ?", (BATCH,)
+                        f"SELECT place, kind, event FROM events WHERE {part} ORDER BY place LIMIT {BATCH}",  # noqa: S608
+                        ours,
                     ).fetchall()
                 if not rows:
                     return
                 refused = self._move(append, is_poison, rows)
                 with self._use(time.monotonic() + 1) as connection:
                     for place, error in refused.items():
+                        columns = "place, kind, event, spooled_at, trail, target"
                         connection.execute(
-                            "INSERT INTO rejected SELECT *, ? FROM events WHERE place = ?", (error[:500], place)
+                            f"INSERT INTO rejected ({columns}, error) SELECT {columns}, ? FROM events WHERE place = ?",  # noqa: S608
+                            (error[:500], place),
                         )
                     connection.executemany("DELETE FROM events WHERE place = ?", [(row[0],) for row in rows])
                 yield len(rows) - len(refused)
+
+    def _claim(self, trail: UUID) -> None:
+        """Mark what knows only our target, a part at a time: those who spool do not wait for long."""
+        target = self._identity and self._identity.target
+        some = f"SELECT place FROM events WHERE {_UNMARKED} LIMIT {CLAIM}"  # noqa: S608
+        ours = {"trail": trail.hex, "target": target}
+        while True:
+            with self._look() as connection:
+                if not connection.execute(f"SELECT EXISTS ({some})", ours).fetchone()[0]:
+                    return
+            with self._use(time.monotonic() + 1) as connection:
+                connection.execute(f"UPDATE events SET trail = :trail WHERE place IN ({some})", ours)  # noqa: S608
 
     @staticmethod
     def _move(
@@ -124,49 +230,86 @@ class Spool:
             self._connection.close()
             self._connection = None
 
+    def _parameters(self, connection: sqlite3.Connection) -> dict[str, Any]:
+        """What events are marked with: the trail as far as it is known, now or by an earlier process."""
+        if self._identity is None:
+            return {"trail": None, "target": None}
+        trail = self._identity.trail.hex if self._identity.trail else _known(connection, self._identity.target)
+        return {"trail": trail, "target": self._identity.target}
+
+    @contextmanager
+    def _look(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that only reads."""
+        with self._transaction(time.monotonic() + 1, "BEGIN") as connection:
+            yield connection
+
     @contextmanager
     def _use(self, deadline: float) -> Iterator[sqlite3.Connection]:
-        """One transaction."""
+        """One transaction that writes, in a file that is made if there is none."""
+        sqlite_file.make(self.path)
+        with self._transaction(deadline, "BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, deadline: float, begin: str) -> Iterator[sqlite3.Connection]:
         try:
             connection = self._open()
             left = max(1, int((deadline - time.monotonic()) * 1000))
             connection.execute(f"PRAGMA busy_timeout={left}")
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(begin)
             yield connection
             connection.execute("COMMIT")
         except BaseException:
             self.close()  # which rolls back
             raise
 
+    def _is_there(self) -> bool:
+        return self._connection is not None and self._connection.is_there()
+
     def _open(self) -> sqlite3.Connection:
-        if self._connection is not None:
-            with contextlib.suppress(FileNotFoundError):
-                if self.path.stat().st_ino == self._inode:
-                    return self._connection
-            self.close()  # the file was removed: what were written to it now would be lost
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        if self._connection is not None and self._connection.is_there():
+            return self._connection
+        self._connection = None  # what were written to a file that was moved away now would be lost
+        connection = sqlite_file.connect(self.path, _REMEDY, timeout=1)
         try:
-            connection.execute("PRAGMA busy_timeout=1000")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.executescript(_TABLES)
-            self.path.chmod(0o600)
-            self._inode = self.path.stat().st_ino
+            if _format(connection) < _FORMAT:
+                self._bring_up(connection)
         except BaseException:
             connection.close()
             raise
         self._connection = connection
         return connection
 
+    def _bring_up(self, connection: sqlite3.Connection) -> None:
+        """Make the tables, or add to those of an older file, in one transaction."""
+        for name in ("", "-wal", "-shm"):  # an older version made the latter for everybody to read
+            self.path.with_name(f"{self.path.name}{name}").chmod(0o600)
+        connection.execute("BEGIN IMMEDIATE")
+        if _format(connection) < _FORMAT:  # else another process was first
+            for statement in _TABLES:
+                connection.execute(statement)
+        connection.execute("COMMIT")
+
     @contextmanager
     def _replay_lock(self) -> Iterator[bool]:
-        file = os.open(self.path.with_name(f"{self.path.name}-replay"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        path = self.path.with_name(f"{self.path.name}-replay")
+        file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
         else:
-            yield True
+            yield is_at(file, path)  # the lock of a file that was removed meanwhile keeps nobody else out
         finally:
             fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough: a child forked meanwhile holds the file, too
             os.close(file)
+
+
+def _format(connection: sqlite3.Connection) -> int:
+    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return found
+
+
+def _known(connection: sqlite3.Connection, target: str) -> str | None:
+    row = connection.execute("SELECT trail FROM trails WHERE target = ?", (target,)).fetchone()
+    return row and str(row[0])

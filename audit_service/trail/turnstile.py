@@ -19,7 +19,8 @@ class Turnstile:
 
     SQLite's own busy handler sleeps and hopes, so the process that has just written mostly writes again. Here a writer
     first waits to be the next and then for its turn: who has just written finds another one to be the next. The locks
-    are ``flock`` locks beside the database, which end with their process.
+    are ``flock`` locks beside the database, which end with their process. They make turns fair, and no more: it is
+    SQLite's own lock that keeps a second writer out.
     """
 
     def __init__(self, database: Path) -> None:
@@ -30,6 +31,8 @@ class Turnstile:
     @contextmanager
     def passed(self, deadline: float) -> Iterator[None]:
         """Hold the turn. Raises ``TurnTimeout`` when it does not come before *deadline* (``time.monotonic``)."""
+        if not all(map(is_at, self._files, self._paths)):  # removed or replaced: others wait at other files
+            self.close()
         if not self._files:
             self._files = [os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600) for path in self._paths]
         following, turn = self._files
@@ -49,6 +52,14 @@ class Turnstile:
         for file in self._files:
             os.close(file)
         self._files = []
+
+
+def is_at(file: int, path: Path) -> bool:
+    """Tell whether the open *file* is still the one at *path*."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(file: int, deadline: float) -> None:
