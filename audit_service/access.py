@@ -8,7 +8,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from audit_service.accesses import question_details
-from audit_service.context import Viewer, current_context, read_session, write_session
+from audit_service.context import Viewer, current_context, note_away, read_session, write_session
 from audit_service.outages import DATABASE_ERRORS
 from audit_service.request_info import USERNAME_LIMIT, network_of, parse_address
 from audit_service.text import clean
@@ -28,7 +28,7 @@ def current_viewer() -> Viewer:
     A token that is presented and not valid is refused, whatever the session says (RFC 6750, section 3.1).
     """
     if "Authorization" in request.headers:
-        return Viewer(name=f"token:{require_token(Scope.READ).name}", role=Role.AUDITOR)
+        return Viewer(name=f"token:{require_token(Scope.READ)}", role=Role.AUDITOR)
     viewer = current_context().session_viewer()
     if viewer is None:
         raise Unauthorized(f"this needs authentication: {_how(Scope.READ)}", www_authenticate=_challenge())
@@ -44,19 +44,33 @@ def presented_token() -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def require_token(scope: Scope) -> Row[Any]:
-    """Return the token that the request presents, if it is valid for *scope*, else raise ``Unauthorized`` (401)."""
-    sent = presented_token()
-    token = find_token(read_session(), sent, scope) if sent else None
+def require_token(scope: Scope) -> str:
+    """Return the name of the token that the request presents, if it is valid for *scope*.
+
+    Else raise ``Unauthorized`` (401). While the database cannot be asked, a token that reports is as good as it was
+    within the last hour; else what SQLAlchemy raises is raised.
+    """
+    sent, known = presented_token() or "", current_context().known_tokens
+    try:
+        token = find_token(read_session(), sent, scope) if sent else None
+    except DATABASE_ERRORS:
+        name = known.name_of(sent, scope)
+        if name is None:
+            raise
+        note_away()
+        return name
     if token is None:
+        known.forget(sent, scope)
         _record_refusal(f"network:{network_of(parse_address(request.remote_addr)) or 'unknown'}")
         raise Unauthorized(
             f"the Authorization header carries no valid token: {_how(scope)}",
             www_authenticate=_challenge("invalid_token"),
         )
+    if scope is Scope.REPORT:  # whoever reads needs the database anyway
+        known.remember(sent, scope, token)
     if is_use_due(token):
         _note_use(token)
-    return token
+    return str(token.name)
 
 
 def owner_of_view(viewer: Viewer) -> str | None:

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from flask import Flask, current_app, has_app_context
+from flask import Flask, current_app, has_app_context, has_request_context, request
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from audit_service import request_info, usernames
@@ -14,11 +15,13 @@ from audit_service.accesses import Accesses
 from audit_service.errors import NotConfiguredError
 from audit_service.events import Actor, NewEvent
 from audit_service.settings import Settings
+from audit_service.tokens import KnownTokens
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Role
 
 EXTENSION = "login_audit"
 _READING = "audit_service.reading"
+_AWAY = "audit_service.database_is_away"
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class AuditContext:
     settings: Settings
     recorder: Recorder
     accesses: Accesses
+    known_tokens: KnownTokens
     writer: Engine
     app_name: str
     session_viewer: Callable[[], Viewer | None]
@@ -45,13 +49,16 @@ class AuditContext:
 
         An open one holds a connection, and keeps SQLite from using its log again: the log would grow.
         """
-        end_reading()
-        return self.recorder.record(event)
+        self.record_all((event,))
+        return event.id
 
     def record_all(self, events: Sequence[NewEvent]) -> None:
-        """Record *events* as the recorder does, with no reading of our own open meanwhile."""
+        """Record *events* as ``record`` does, in their order."""
         end_reading()
-        self.recorder.record_all(events)
+        if self.recorder.spool_path and has_request_context() and request.environ.get(_AWAY):
+            self.recorder.put_aside(events)
+        else:
+            self.recorder.record_all(events)
 
     def signing_key(self) -> str:
         """Return what signs cursors: the current app's secret key, else the one of the settings."""
@@ -113,8 +120,20 @@ def end_reading() -> None:
         return
     session = _session()
     begun = session.info.pop(_READING, None)
-    if begun is not None and begun is session.get_transaction():
+    if begun is None or begun is not session.get_transaction():
+        return
+    try:
         session.rollback()
+    except SQLAlchemyError:  # the connection is gone, and what was read with it
+        session.invalidate()
+
+
+def note_away() -> None:
+    """Take note that the database does not answer the current request: what it records goes to the spool at once.
+
+    It has waited for the database already.
+    """
+    request.environ[_AWAY] = True
 
 
 def _session() -> Session:

@@ -14,6 +14,7 @@ from audit_service.environment import load_settings
 from audit_service.errors import AuditUnavailable, NotConfiguredError, SettingsError
 from audit_service.settings import APP_LIMIT, Settings
 from audit_service.text import clean
+from audit_service.tokens import KnownTokens
 from audit_service.trail.recorder import Recorder
 
 
@@ -47,6 +48,7 @@ class LoginAudit:
             settings=settings,
             recorder=recorder,
             accesses=Accesses(),
+            known_tokens=KnownTokens(),
             writer=writer,
             app_name=settings.app_name or clean(app.name, APP_LIMIT),
             session_viewer=self._session_viewer,

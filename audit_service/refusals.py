@@ -101,14 +101,21 @@ def close_windows(engine: Engine, window: timedelta) -> int:
     return len(rows)
 
 
-def _event(row: Any) -> NewLogin:
+def counted_event(  # noqa: PLR0917 - as the columns of a counter
+    network: str, username: str, app: str, reason: Reason, count: int, first: datetime, last: datetime
+) -> NewLogin:
+    """Return the event that tells of *count* failures from *network* ("" for none) between *first* and *last*."""
     return NewLogin(
-        timestamp=row.last_at,
-        app=row.app,
-        username=row.username,
-        network=row.network or None,
+        timestamp=last,
+        app=app,
+        username=username,
+        network=network or None,
         outcome=Outcome.FAILURE,
-        reason=Reason.THROTTLED,
+        reason=reason,
         method=METHOD,
-        details={"last": row.last_at.isoformat(), "count": row.count, "first": row.first_at.isoformat()},
+        details={"last": last.isoformat(), "count": count, "first": first.isoformat()},
     )
+
+
+def _event(row: Any) -> NewLogin:
+    return counted_event(row.network, row.username, row.app, Reason.THROTTLED, row.count, row.first_at, row.last_at)

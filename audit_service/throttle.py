@@ -18,6 +18,7 @@ from audit_service.vocabulary import Outcome, Reason
 
 METHOD = "password"  # only attempts to guess one count
 SHORTEST = timedelta(seconds=5)  # shorter waits are not worth an error: people type slower
+_NO_GUESSES = (Reason.THROTTLED.value, Reason.PROVIDER_ERROR.value)  # no password was checked
 RECORDED = 10  # refused attempts of a key, within a window, that are recorded one by one; further ones are counted
 
 
@@ -61,7 +62,7 @@ def find_refusal(session: Session, network: str | None, username: str, limits: L
     ]
     failures = session.execute(
         select(LoginEvent.timestamp, LoginEvent.username)
-        .where(*is_failure, LoginEvent.reason != Reason.THROTTLED.value)
+        .where(*is_failure, LoginEvent.reason.not_in(_NO_GUESSES))
         .order_by(LoginEvent.timestamp.desc())
         .limit(limits.network)
     ).all()

@@ -6,6 +6,8 @@ A change and its admin event are one transaction; overlapping ones follow the ru
 import hashlib
 import hmac
 import secrets
+import threading
+from collections import OrderedDict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +24,8 @@ from audit_service.vocabulary import AdminAction, Scope
 
 TOKEN_PREFIX = "aud_"  # noqa: S105 - so that secret scanners find tokens
 NAME_LIMIT = 64
+KNOWN_FOR = timedelta(hours=1)
+KNOWN_LIMIT = 1000
 USE_INTERVAL = timedelta(minutes=1)  # how exactly the last use is kept
 _TABLE = Token.metadata.tables[Token.__tablename__]
 
@@ -68,6 +72,34 @@ def revoke_token(session: Session, name: str, *, by: Actor) -> None:
         token.revoked_at = datetime.now(UTC)
         session.flush()
         store(session.connection(), [by.did(AdminAction.TOKEN_REVOKED, name)])
+
+
+class KnownTokens:
+    """Tokens that were good a while ago, for when the database cannot be asked: in memory, of each only its SHA-256."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, Scope], tuple[str, datetime]] = OrderedDict()
+
+    def remember(self, presented: str, scope: Scope, token: Row[Any]) -> None:
+        """Take note that the token is good now: it is known for an hour, and not beyond its own end."""
+        until = min(filter(None, (datetime.now(UTC) + KNOWN_FOR, token.expires_at)))
+        with self._lock:
+            self._known[_hash(presented), scope] = token.name, until
+            self._known.move_to_end((_hash(presented), scope))
+            if len(self._known) > KNOWN_LIMIT:
+                self._known.popitem(last=False)
+
+    def forget(self, presented: str, scope: Scope) -> None:
+        """Take note that the token is not good any more."""
+        with self._lock:
+            self._known.pop((_hash(presented), scope), None)
+
+    def name_of(self, presented: str, scope: Scope) -> str | None:
+        """Return the name of the token, if it is known."""
+        with self._lock:
+            name, until = self._known.get((_hash(presented), scope), (None, datetime.min.replace(tzinfo=UTC)))
+        return name if until > datetime.now(UTC) else None
 
 
 def find_token(session: Session, presented: str, scope: Scope) -> Row[Any] | None:

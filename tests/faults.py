@@ -16,12 +16,14 @@ from pathlib import Path
 
 import click
 import httpx
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from audit_service.database import make_engine
+from audit_service.models import LoginEvent
 from audit_service.settings import Settings
 from audit_service.tokens import add_token
-from audit_service.vocabulary import Scope
+from audit_service.vocabulary import Reason, Scope
 from tests.conftest import ACTOR, SECRET_KEY, migrated
 from tests.fault_tools import (
     Clients,
@@ -144,7 +146,10 @@ def hang_postgres(server: Postgres, folder: Path, times: int, progress: Progress
 
 
 def hang_at_password(server: Postgres, folder: Path) -> list[tuple[int, float]]:
-    """Stop PostgreSQL where a login waits for the account to be read; return the statuses and times of the answers."""
+    """Stop PostgreSQL where a login waits for the account to be read; return the statuses and times of the answers.
+
+    Each attempt is in the trail afterwards.
+    """
     url = migrated(server.url())
     answers = []
     with started_service(settings(url, folder, AUDIT_LOGIN="password")) as service:
@@ -158,6 +163,12 @@ def hang_at_password(server: Postgres, folder: Path) -> list[tuple[int, float]]:
         finally:
             server.signal(signal.SIGCONT)
         expect_status(service.url, 401)
+        wait_for_empty_spool(folder / "spool.db")
+    engine = make_engine(Settings(database_url=url).url)
+    with engine.connect() as connection:
+        reasons = connection.execute(select(LoginEvent.reason)).scalars().all()
+    engine.dispose()
+    assert reasons.count(Reason.PROVIDER_ERROR) >= len(answers), reasons
     return answers
 
 

@@ -178,6 +178,7 @@ def test_a_name_or_a_whole_network_is_refused(
     "more",
     [
         {"reason": Reason.THROTTLED},
+        {"reason": Reason.PROVIDER_ERROR},
         {"outcome": Outcome.SUCCESS, "reason": None},
         {"method": "reported"},
         {"method": "passwordless"},

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from audit_service.database import db
 from audit_service.errors import AccountError
-from audit_service.tokens import add_token, find_token, list_tokens, revoke_token
+from audit_service.tokens import KNOWN_LIMIT, KnownTokens, add_token, find_token, list_tokens, revoke_token
 from audit_service.vocabulary import Scope
 from tests.conftest import ACTOR
 
@@ -99,6 +99,57 @@ def test_a_scope_does_not_open_another(engine: Engine, scope: Scope) -> None:
     with Session(engine) as session:
         token = add_token(session, "one", scope, by=ACTOR)
         assert [each for each in Scope if find_token(session, token, each)] == [scope]
+
+
+@pytest.fixture
+def known(engine: Engine) -> tuple[KnownTokens, list[str]]:
+    """Two that report: one for half an hour, and one without an end."""
+    known = KnownTokens()
+    with Session(engine) as session, time_machine.travel(NOON, tick=False):
+        tokens = [
+            add_token(session, name, Scope.REPORT, by=ACTOR, expires_at=end)
+            for name, end in (("short", NOON + HOUR / 2), ("long", None))
+        ]
+        for token in tokens:
+            found = find_token(session, token, Scope.REPORT)
+            assert found
+            known.remember(token, Scope.REPORT, found)
+    return known, tokens
+
+
+def test_a_token_is_known_for_an_hour(known: tuple[KnownTokens, list[str]]) -> None:
+    tokens, presented = known
+    second = timedelta(seconds=1)
+    for passed, names in (
+        (timedelta(), ["short", "long"]),
+        (HOUR / 2 - second, ["short", "long"]),
+        (HOUR / 2, [None, "long"]),
+        (HOUR - second, [None, "long"]),
+        (HOUR, [None, None]),
+    ):
+        with time_machine.travel(NOON + passed, tick=False):
+            assert [tokens.name_of(token, Scope.REPORT) for token in presented] == names
+
+
+def test_a_token_is_known_for_its_scope_and_until_it_is_not_good(known: tuple[KnownTokens, list[str]]) -> None:
+    tokens, (short, long) = known
+    with time_machine.travel(NOON, tick=False):
+        assert tokens.name_of(short, Scope.READ) is None
+        assert [tokens.name_of(other, Scope.REPORT) for other in ("", short[:-1], long + "x", "\ud800")] == [None] * 4
+        tokens.forget(short, Scope.REPORT)
+        assert [tokens.name_of(token, Scope.REPORT) for token in (short, long)] == [None, "long"]
+
+
+def test_few_tokens_are_known_and_none_as_it_is(engine: Engine, known: tuple[KnownTokens, list[str]]) -> None:
+    tokens, (short, long) = known
+    assert short not in str(vars(tokens))
+    assert long not in str(vars(tokens))
+    with Session(engine) as session, time_machine.travel(NOON, tick=False):
+        found = find_token(session, add_token(session, "other", Scope.REPORT, by=ACTOR), Scope.REPORT)
+        assert found
+        for n in range(KNOWN_LIMIT - 1):
+            tokens.remember(str(n), Scope.REPORT, found)
+        assert [tokens.name_of(token, Scope.REPORT) for token in (short, long, "0")] == [None, "long", "other"]
 
 
 def test_scopes_on_the_routes(app: Flask, client: FlaskClient) -> None:

@@ -14,7 +14,16 @@ from werkzeug.exceptions import ServiceUnavailable, TooManyRequests, Unauthorize
 
 from audit_service import request_info
 from audit_service.accounts import find_account
-from audit_service.context import AuditContext, context_of, current_context, end_reading, read_session, write_session
+from audit_service.context import (
+    AuditContext,
+    context_of,
+    current_context,
+    end_reading,
+    note_away,
+    read_session,
+    write_session,
+)
+from audit_service.login.unchecked import Unchecked
 from audit_service.models import Account
 from audit_service.outages import DATABASE_ERRORS
 from audit_service.passwords import hash_password, needs_rehash, verify_password
@@ -55,11 +64,13 @@ class _Attempts:
         self.limits = Limits.of(audit.settings)
         self.known_refusals: dict[tuple[str | None, str], Refusal] = {}
         self.refusals = RefusalCounter(partial(add_counts, audit.writer))
+        self.unchecked = Unchecked(audit, self.limits.window)
         audit.recorder.add_chore(partial(close_windows, audit.writer, self.limits.window))
+        audit.recorder.add_chore(self.unchecked.tell)
 
 
 def init_attempts(app: Flask) -> None:
-    """Set up *app*; its recorder then also turns counted refusals into events when their window is over."""
+    """Set up *app*; its recorder then also turns counted attempts into events when their window is over."""
     app.extensions[_EXTENSION] = _Attempts(context_of(app))
 
 
@@ -67,10 +78,20 @@ def check_password(username: str, password: str) -> Account:
     """Return the account that these belong to.
 
     Raises ``Unauthorized`` (401), the same for every failure and after the same work, ``TooManyRequests`` (429) if
-    there were too many failures, and ``AuditUnavailable`` if the failure cannot be recorded.
+    there were too many failures, and ``AuditUnavailable`` if the failure cannot be recorded. If the database cannot be
+    asked that is a failure, too, and what SQLAlchemy raises.
     """
-    audit = current_context()
     shared: _Attempts = current_app.extensions[_EXTENSION]
+    try:
+        return _check(username, password, shared)
+    except DATABASE_ERRORS:
+        note_away()
+        shared.unchecked.record(username)
+        raise
+
+
+def _check(username: str, password: str, shared: _Attempts) -> Account:
+    audit = current_context()
     network = request_info.network_of(request_info.sender().remote_addr)
     with shared.turns.of(network, audit.settings.write_timeout):
         end_reading()  # what was read before this turn is old: others have failed since

@@ -73,7 +73,7 @@ def login() -> AnyResponse:
 
 def report() -> Response:
     """Record logins that another app has checked; the answer lists their ids, in their order."""
-    events = read_reports(require_token(Scope.REPORT).name)
+    events = read_reports(require_token(Scope.REPORT))
     record_reports(events)
     return json_answer({"message": "recorded", "events": [event.id for event in events]})
 

@@ -137,6 +137,26 @@ class Recorder:
         if taken:
             raise IdTakenError(taken)
 
+    def put_aside(self, events: Sequence[NewEvent]) -> None:
+        """Store *events* in the spool at once, within the write timeout: who calls this found the database away.
+
+        Raises ``AuditUnavailable``; then none of them is stored.
+        """
+        self.start()
+        error: Exception = AuditUnavailable("the database is away, and AUDIT_SPOOL is off")
+        if spool := self._spool():  # of this thread's own
+            try:
+                with contextlib.closing(spool):
+                    spool.add(events, time.monotonic() + self.timeout)
+            except Exception as spool_error:  # noqa: BLE001 - whatever keeps the spool from storing
+                error = spool_error
+            else:
+                self._count_spooled(len(events))
+                return
+        for event in events:
+            self._refuse(event, f"{type(error).__name__}: {first_line(error)}")
+        raise AuditUnavailable(f"the event could not be stored: {first_line(error)}") from error
+
     def _record(self, events: Sequence[NewEvent], deadline: float) -> list[int]:
         """Hand *events* to the writer and wait; return the places of those whose id another event has."""
         queue = self._queue
@@ -197,7 +217,7 @@ class Recorder:
 
     def _reset(self) -> None:
         self.counters = Counters()
-        self._refusing = threading.Lock()  # callers refuse, too
+        self._counting = threading.Lock()  # callers refuse and put aside, too
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._lists = Lists(self.queue_limit)
         self._writer_ended = threading.Event()
@@ -281,7 +301,7 @@ class Recorder:
             except Exception as spool_error:  # noqa: BLE001 - whatever keeps the spool from storing
                 error = spool_error
             else:
-                self.counters.spooled += len(batch)
+                self._count_spooled(len(batch))
                 self._answer(batch, None)
                 return
         if is_poison(error) and len(batch) > 1:  # one event that cannot be written down: the others must not suffer
@@ -300,9 +320,13 @@ class Recorder:
                 waiting.error = error
                 waiting.answered.release()
 
+    def _count_spooled(self, count: int) -> None:
+        with self._counting:
+            self.counters.spooled += count
+
     def _refuse(self, event: NewEvent, reason: str) -> None:
         """Leave the event on stderr, as one JSON line: the last resort, and no promise."""
-        with self._refusing:
+        with self._counting:
             self.counters.refused += 1
         with contextlib.suppress(OSError, ValueError):  # there is no further resort
             line = msgspec.json.encode({"audit": "event not stored", "reason": reason, "event": event})
