@@ -38,8 +38,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     login.init_attempts(app)
     app.register_blueprint(login.blueprint)
     register_errors(app, login.error_answer)
-    app.add_url_rule("/healthz", view_func=healthz)
-    app.add_url_rule("/readyz", view_func=readyz)
+    app.add_url_rule("/healthz", view_func=healthz, merge_slashes=False)
+    app.add_url_rule("/readyz", view_func=readyz, merge_slashes=False)
     receivers.require_connected()
     if settings.trusted_proxies:
         app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]

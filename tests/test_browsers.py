@@ -203,7 +203,7 @@ def every_kind_of_answer(app: Flask, **more: Any) -> dict[str, TestResponse]:
         "303 logged out": app.test_client().post("/logout/", **browser),
         "303 to the login": nobody.get("/", **browser),
         "303 to the login for the password": nobody.get("/account/password/", **browser),
-        "308 slash": nobody.get("/login", **more),
+        "200 no slash": nobody.get("/login", **more),
         "400 JSON": nobody.post("/login/", json=1, **more),
         "400 page": nobody.post("/login/", data={}, **browser),
         "401 API": nobody.get("/api/logins", **more),
@@ -250,7 +250,7 @@ def test_the_headers_of_every_answer(make_app: Callable[..., Flask], base_url: s
 
 def test_nothing_personal_stays_in_a_cache(make_app: Callable[..., Flask]) -> None:
     answers = every_kind_of_answer(make_app(AUDIT_THROTTLE_NAME_LIMIT=1))
-    impersonal = {"200 css", "308 slash"}
+    impersonal = {"200 css"}
     got = {name: answer.headers.get("Cache-Control") for name, answer in answers.items() if name not in impersonal}
     assert got == dict.fromkeys(got, "no-store")
 

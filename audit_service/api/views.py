@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import msgspec
-from flask import Blueprint, Response, current_app, request
+from flask import Response, current_app, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -26,8 +26,9 @@ from audit_service.history.last import last_logins
 from audit_service.history.parameters import GroupLimit, Name, Page, parse
 from audit_service.history.query import find_event, list_events
 from audit_service.history.summary import Summing, summarise
+from audit_service.routes import PlainBlueprint
 
-blueprint = Blueprint(
+blueprint = PlainBlueprint(
     "audit_api",
     __name__,
     url_prefix="/api",

@@ -2,7 +2,7 @@
 
 import re
 
-from flask import Blueprint, Flask, Response, current_app, redirect, request, url_for
+from flask import Flask, Response, current_app, redirect, request, url_for
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -25,12 +25,13 @@ from audit_service.login.sessions import (
 )
 from audit_service.receivers import stored
 from audit_service.request_info import USERNAME_LIMIT
+from audit_service.routes import PlainBlueprint
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.text import fit
 from audit_service.usernames import is_reserved
 from audit_service.vocabulary import Reason, Scope
 
-blueprint = Blueprint(
+blueprint = PlainBlueprint(
     "audit_login", __name__, template_folder="templates", static_folder="static", static_url_path="/static/audit"
 )
 register_errors(blueprint, error_answer, OUR_ERRORS)
