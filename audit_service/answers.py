@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, request
 from psycopg.errors import QueryCanceled
 from werkzeug.exceptions import HTTPException
 
-from audit_service.errors import AuditUnavailable, ParameterError
+from audit_service.errors import AuditUnavailable, NotConfiguredError, ParameterError
 from audit_service.outages import DATABASE_ERRORS, NOT_MIGRATED, driver_error, is_outage, is_unmigrated
 from audit_service.problems import PATH, kind_of
 
@@ -75,18 +75,24 @@ def describe(error: Exception) -> tuple[int, str]:
         return error.code or 500, error.description or ""
     if isinstance(error, ParameterError):
         return error.status, error.detail
+    return 503, _unavailable(error)
+
+
+def _unavailable(error: Exception) -> str:
     if isinstance(driver_error(error), QueryCanceled):
-        return 503, "this takes the database too long: please ask for less, for example with since and until"
+        return "this takes the database too long: please ask for less, for example with since and until"
     if is_unmigrated(error):
         current_app.logger.error("%s (%s)", NOT_MIGRATED, driver_error(error))
-        return 503, NOT_MIGRATED
+        return NOT_MIGRATED
+    if isinstance(error.__cause__, NotConfiguredError):  # why an event cannot be recorded
+        return str(error.__cause__)
     if isinstance(error, AuditUnavailable):
         current_app.logger.error("%s: %s", error, error.__cause__)
-        return 503, "this cannot be recorded at the moment, so it is not done; please try again in a minute"
+        return "this cannot be recorded at the moment, so it is not done; please try again in a minute"
     if not is_outage(error):
         raise error
     current_app.logger.error("the database cannot serve: %s", driver_error(error))
-    return 503, "the database does not answer at the moment; please try again in a minute"
+    return "the database does not answer at the moment; please try again in a minute"
 
 
 def _encode(body: object) -> bytes:

@@ -20,11 +20,12 @@ def readiness() -> tuple[bool, dict[str, Any]]:
     newest = schema.newest_revision()
     try:
         revision = schema.read_revision(read_session().connection())
-        database = "ok" if revision == newest else "not migrated"
+        fault = schema.fault_of(revision)
+        database = "not migrated" if fault else "ok"
     except DATABASE_ERRORS as error:
         if not is_outage(error):
             raise
-        revision, database = None, "away"
+        revision, database, fault = None, "away", None
     spool: dict[str, Any] | str = "off"
     if recorder.spool_path:
         try:
@@ -39,6 +40,7 @@ def readiness() -> tuple[bool, dict[str, Any]]:
         "database": database,
         "revision": revision,
         "newest_revision": newest,
+        **({"remedy": fault} if fault else {}),
         "trail": "ok" if trail_is_up else "away",
         "spool": spool,
         "recorder": {"queued": recorder.queue_length(), **asdict(recorder.counters)},

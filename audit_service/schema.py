@@ -29,9 +29,29 @@ def _config(engine: Engine | None = None) -> Config:
 
 
 @cache
+def _revisions() -> list[str]:
+    """The revisions that this code knows, the newest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
 def newest_revision() -> str:
     """Return the revision that this code needs."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
+    return _revisions()[0]
+
+
+def fault_of(revision: str | None) -> str | None:
+    """Return what is wrong with a database at *revision*, and the remedy; null for the one that this code needs."""
+    newest = newest_revision()
+    if revision == newest:
+        return None
+    if revision is not None and revision not in _revisions():
+        return (
+            f"the database is at revision {revision}, which this program does not know (it needs {newest}): "
+            "run the version of audit-service that has migrated it"
+        )
+    return (
+        f"the database is at revision {revision or '(none)'}, this program needs {newest}: run 'audit-service migrate'"
+    )
 
 
 def current_revision(engine: Engine) -> str | None:
@@ -109,9 +129,6 @@ def check(engine: Engine) -> None:
 
 def require_newest(engine: Engine) -> None:
     """Raise ``NotConfiguredError``, which says what to do, unless the database is at the newest revision."""
-    current, newest = current_revision(engine), newest_revision()
-    if current != newest:
-        raise NotConfiguredError(
-            f"the database is at revision {current or '(none)'}, this program needs {newest}: "
-            "run 'audit-service migrate'"
-        )
+    fault = fault_of(current_revision(engine))
+    if fault:
+        raise NotConfiguredError(fault)

@@ -62,6 +62,51 @@ def test_a_database_that_is_not_migrated_and_what_waits_for_it(unmigrated: Flask
     assert 0 <= state["spool"]["oldest_age"] < 60
 
 
+NEWEST = schema.newest_revision()
+REMEDIES = {
+    None: f"the database is at revision (none), this program needs {NEWEST}: run 'audit-service migrate'",
+    "0003": f"the database is at revision 0003, this program needs {NEWEST}: run 'audit-service migrate'",
+    "9999": f"the database is at revision 9999, which this program does not know (it needs {NEWEST}): "
+    "run the version of audit-service that has migrated it",
+}
+
+
+@pytest.mark.parametrize("revision", REMEDIES)
+def test_another_revision_is_said_at_the_start_and_in_the_answers(
+    unmigrated: Flask, revision: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    if revision:
+        with unmigrated.app_context():
+            schema.migrate(db.engine)
+            with db.engine.begin() as connection:
+                connection.execute(text("UPDATE audit_alembic_version SET version_num = :new"), {"new": revision})
+    client = unmigrated.test_client()
+    for _ in range(2):
+        state = client.get("/readyz").get_json()
+        assert (state["database"], state["revision"], state["remedy"]) == ("not migrated", revision, REMEDIES[revision])
+    with unmigrated.app_context():
+        login_signal.send(unmigrated, username="ada")
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [REMEDIES[revision]]
+
+
+def test_without_tables_every_answer_says_what_to_do(unmigrated: Flask) -> None:
+    client = unmigrated.test_client()
+    for answer in (
+        client.get("/api/logins", headers={"Authorization": "Bearer aud_x"}),
+        client.post("/login/", data={"username": "ada", "password": "correct horse battery"}),
+    ):
+        assert answer.status_code == 503
+        assert "run 'audit-service migrate'" in answer.get_json()["detail"]
+
+
+def test_without_a_spool_a_login_that_cannot_be_recorded_says_why(empty_database_url: str, tmp_path: Path) -> None:
+    config = {"AUDIT_DATABASE_URL": empty_database_url, "AUDIT_SECRET_KEY": SECRET_KEY, "AUDIT_DATA_DIR": str(tmp_path)}
+    app = create_app({**config, "AUDIT_LOGIN": "passwordless", "AUDIT_SPOOL": "off", "AUDIT_WRITE_TIMEOUT": 1})
+    answer = app.test_client().post("/login/", data={"username": "ada"})
+    assert (answer.status_code, answer.get_json()["detail"]) == (503, REMEDIES[None])
+    close(app)
+
+
 def test_without_a_spool_a_trail_that_refuses_is_not_ready(app: Flask, client: FlaskClient) -> None:
     context_of(app).recorder.spool_path = None
     with app.app_context(), db.engine.begin() as connection:

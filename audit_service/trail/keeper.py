@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from audit_service.errors import IdTakenError
 from audit_service.events import NewEvent
+from audit_service.outages import DATABASE_ERRORS
 from audit_service.trail.counters import Counters
 from audit_service.trail.link import Link
 from audit_service.trail.spool import Spool
@@ -48,6 +50,7 @@ class Keeper:
         self._lost_at = 0.0
         self._before = (0, 0)
         self._last_message = ""
+        self.fault: str | None = None  # what is wrong with the database's revision, and the remedy
         self._stopping = threading.Event()
         self._ended = threading.Event()
 
@@ -64,7 +67,8 @@ class Keeper:
             self._was_lost = True
             self._lost_at = time.monotonic()
             self._before = (self._counters.spooled, self._counters.refused)
-        logger.warning("the audit trail's database is away: %s: %s", type(error).__name__, first_line(error))
+        if self.fault is None:  # else that is said already, with its remedy
+            logger.warning("the audit trail's database is away: %s: %s", type(error).__name__, first_line(error))
 
     def run(self) -> None:
         """Look once a second while the database is away or something waits in the spool, until ``stop``."""
@@ -95,11 +99,20 @@ class Keeper:
         try:
             if self._link.is_there() and self._is_up.is_set():
                 return
+            self._check_revision()
             self._link.probe(self._deadline())
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look is in a second
             self.lose(error)
         else:
             self._find()
+
+    def _check_revision(self) -> None:
+        """Say what is wrong with the revision, once. The trail may work all the same: that is what the probe is for."""
+        with suppress(*DATABASE_ERRORS):  # the probe will tell
+            fault = self._link.revision_fault(self._deadline())
+            if fault and fault != self.fault:
+                logger.error(fault)
+            self.fault = fault
 
     def _find(self) -> None:
         with self._changing:

@@ -15,6 +15,7 @@ from audit_service.database import engine_options, prepare_engine, sqlite_path
 from audit_service.errors import IdTakenError
 from audit_service.events import NewEvent
 from audit_service.models import TrailHead
+from audit_service.schema import fault_of, read_revision
 from audit_service.sqlite_file import FileConnection, MovedError, leave
 from audit_service.trail.append import append
 from audit_service.trail.identity import Identity, read_trail
@@ -87,6 +88,11 @@ class Link:
             return True
         leave(self._path)
         return self._connection is None or not self._has_moved()
+
+    def revision_fault(self, deadline: float) -> str | None:
+        """Return what is wrong with the revision of the database, and the remedy; null if nothing is."""
+        with self._use(deadline) as connection, connection.begin():
+            return fault_of(read_revision(connection))
 
     def close(self) -> None:
         """Close the connection, without waiting for a server that hangs."""

@@ -23,7 +23,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy.engine import URL
 
-from audit_service.errors import AuditUnavailable, IdTakenError
+from audit_service.errors import AuditUnavailable, IdTakenError, NotConfiguredError
 from audit_service.events import NewEvent
 from audit_service.trail.counters import Counters
 from audit_service.trail.identity import Identity
@@ -295,6 +295,8 @@ class Recorder:
 
     def _to_spool(self, batch: list[_Waiting], spool: Spool | None) -> None:
         error: Exception = AuditUnavailable("the database is away, and AUDIT_SPOOL is off")
+        if self._keeper.fault:
+            error = NotConfiguredError(self._keeper.fault)
         if spool:
             try:
                 spool.add([waiting.event for waiting in batch], batch[-1].deadline)
