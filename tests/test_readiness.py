@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from audit_service import create_app, receivers, schema
+from audit_service import create_app, readiness, receivers, schema
 from audit_service.context import context_of
 from audit_service.database import db
 from audit_service.errors import NotConfiguredError
@@ -30,7 +30,7 @@ def test_ready(client: FlaskClient) -> None:
         "revision": newest,
         "newest_revision": newest,
         "trail": "ok",
-        "spool": {"length": 0, "oldest_age": None, "rejected": 0},
+        "spool": {"length": 0, "oldest_age": None, "rejected": 0, "foreign": 0},
         "recorder": {
             "queued": 0,
             "recorded": 3,
@@ -122,9 +122,35 @@ def test_any_request_sets_the_replay_going(app: Flask, config: dict[str, object]
     wait_for_empty_spool(path)
 
 
-def test_a_spool_that_cannot_be_used_is_said(app: Flask, config: dict[str, object]) -> None:
-    (Path(str(config["AUDIT_DATA_DIR"])) / "spool.db").mkdir()
-    assert "cannot be used" in app.test_client().get("/readyz").get_json()["spool"]
+def test_a_spool_that_cannot_be_used_is_said(
+    app: Flask, config: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    """To everybody; why, and where it is, to those who read the log."""
+    path = Path(str(config["AUDIT_DATA_DIR"])) / "spool.db"
+    path.mkdir()
+    assert app.test_client().get("/readyz").get_json()["spool"] == "cannot be used"
+    assert (
+        f"the spool cannot be used: cannot open {path}: it is no file; the spool is in the data folder" in caplog.text
+    )
+
+
+def test_the_answer_is_made_once_a_second(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = client.get("/readyz").get_json()
+    LoginFactory()
+    assert client.get("/readyz").get_json() == first
+    last = client.application.extensions[readiness.LAST]
+    monkeypatch.setattr(last, "good_until", 0.0)  # the second is over
+    assert client.get("/readyz").get_json()["recorder"]["recorded"] == first["recorder"]["recorded"] + 1
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_database_file_that_is_moved_away_is_not_ready(client: FlaskClient, database_url: str) -> None:
+    LoginFactory()
+    path = Path(database_url.removeprefix("sqlite:///"))
+    path.rename(path.with_name("moved.db"))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.get_json()["database"]) == (503, "away")
+    assert not path.exists()
 
 
 def test_the_service_does_not_start_with_a_receiver_missing(
