@@ -1,10 +1,12 @@
 """The command line, as a user types it."""
 
 import io
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine, update
@@ -304,13 +306,62 @@ def test_the_embedded_database_needs_no_setting(tmp_path: Path, monkeypatch: pyt
     assert oct((tmp_path / "instance").stat().st_mode)[-3:] == "700"
 
 
-def test_every_command_explains_itself() -> None:
-    def walk(command: object, path: list[str]) -> list[list[str]]:
-        below = getattr(command, "commands", {})
-        return [path, *(found for name, child in below.items() for found in walk(child, [*path, name]))]
+def walk(command: object, path: list[str]) -> list[tuple[list[str], object]]:
+    """All commands, with what one types to call them."""
+    below = getattr(command, "commands", {})
+    return [(path, command), *(found for name, child in below.items() for found in walk(child, [*path, name]))]
 
-    paths = walk(main, [])
+
+def test_every_command_explains_itself() -> None:
+    paths = [path for path, _ in walk(main, [])]
     assert len(paths) == 24
     for path in paths:
         text = succeed(*path, "--help")
         assert len(text.splitlines()) > 4
+
+
+def typed(parameter: click.Parameter, value: str) -> list[str]:
+    """What one types to give *value* to a parameter."""
+    return [value] if isinstance(parameter, click.Argument) else [parameter.opts[0], value]
+
+
+def sound(parameter: click.Parameter) -> list[str]:
+    """What one types for a parameter that a command needs."""
+    if isinstance(parameter, click.Option) and parameter.is_flag:
+        return [parameter.opts[0]] if parameter.name in ("yes", "password_stdin") else []
+    value = next(iter(parameter.type.choices)) if isinstance(parameter.type, click.Choice) else "x"
+    return typed(parameter, value) if parameter.required else []
+
+
+@pytest.mark.usefixtures("environ", "engine")
+@pytest.mark.parametrize("backend", ["sqlite"])  # such a text shall reach no database
+def test_what_is_no_valid_text_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrong, refused = "\udcff", 0  # as Python gives the byte FF of an argument
+    for path, command in walk(main, []):
+        parameters = command.params if isinstance(command, click.Command) else []
+        for parameter in parameters:
+            if isinstance(parameter, click.Option) and parameter.is_flag:
+                continue
+            given = [typed(each, wrong) if each is parameter else sound(each) for each in parameters]
+            result = run(*path, *(text for texts in given for text in texts), stdin=f"{PASSWORD}\n")
+            where = (path, parameter.name, result.output)
+            if isinstance(parameter.type, click.Path):  # a file may have any name
+                assert result.exit_code == 0, where
+                (tmp_path / wrong).unlink()
+            elif isinstance(parameter.type, click.Choice | click.IntRange):
+                assert (result.exit_code, "is not" in result.stderr) == (2, True), where
+            else:
+                assert result.exit_code == 1, where
+                assert re.fullmatch(r"Error: '[A-Za-z_-]+' is no valid text: give it in UTF-8\n", result.stderr), where
+                refused += 1
+    assert refused > 50
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_password_that_is_no_valid_text() -> None:
+    arguments = ["accounts", "set-password", "ada", "--password-stdin"]
+    result = CliRunner().invoke(main, arguments, input=PASSWORD.encode() + b"\xff\n", prog_name="audit-service")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: the password on standard input is no valid text: give it in UTF-8\n"

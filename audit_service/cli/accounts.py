@@ -7,6 +7,7 @@ import click
 from audit_service import accounts as service
 from audit_service.cli.connection import actor, open_session
 from audit_service.cli.table import echo_table
+from audit_service.cli.text import TEXT, valid_text
 from audit_service.vocabulary import Role
 
 _ROLE = click.Choice([role.value for role in Role])
@@ -18,7 +19,7 @@ def accounts() -> None:
 
 
 @accounts.command()
-@click.argument("name")
+@click.argument("name", type=TEXT)
 @click.option(
     "--role", type=_ROLE, required=True, help="user: sees its own logins; auditor: sees all; admin: manages, too."
 )
@@ -46,7 +47,7 @@ def list_() -> None:
 
 
 @accounts.command()
-@click.argument("name")
+@click.argument("name", type=TEXT)
 def disable(name: str) -> None:
     """Let nobody in as this account.
 
@@ -58,7 +59,7 @@ def disable(name: str) -> None:
 
 
 @accounts.command()
-@click.argument("name")
+@click.argument("name", type=TEXT)
 def enable(name: str) -> None:
     """Undo 'disable'."""
     with open_session(writes=True) as session:
@@ -67,7 +68,7 @@ def enable(name: str) -> None:
 
 
 @accounts.command("set-password")
-@click.argument("name")
+@click.argument("name", type=TEXT)
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input, its first line.")
 def set_password(name: str, *, password_stdin: bool) -> None:
     """Give an account another password.
@@ -83,7 +84,7 @@ def set_password(name: str, *, password_stdin: bool) -> None:
 
 
 @accounts.command("set-role")
-@click.argument("name")
+@click.argument("name", type=TEXT)
 @click.argument("role", type=_ROLE)
 def set_role(name: str, role: str) -> None:
     """Give an account another role.
@@ -96,7 +97,7 @@ def set_role(name: str, role: str) -> None:
 
 
 @accounts.command()
-@click.argument("name")
+@click.argument("name", type=TEXT)
 @click.confirmation_option("--yes", prompt="The account is gone for good ('disable' can be undone). Remove it?")
 def remove(name: str) -> None:
     """Remove an account.
@@ -109,9 +110,13 @@ def remove(name: str) -> None:
 
 
 def _password(*, from_stdin: bool) -> str:
+    what = "the password"
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            return valid_text(sys.stdin.readline().rstrip("\r\n"), what)
+        except UnicodeDecodeError:
+            raise click.ClickException(f"{what} on standard input is no valid text: give it in UTF-8") from None
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask for the password: use --password-stdin")
     answer: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return answer
+    return valid_text(answer, what)

@@ -7,6 +7,7 @@ import click
 import msgspec
 from werkzeug.datastructures import MultiDict
 
+from audit_service.cli.text import TEXT
 from audit_service.errors import ParameterError
 from audit_service.history.parameters import parse
 from audit_service.typed import description_of, title_of
@@ -23,6 +24,7 @@ def options(*kinds: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., A
             command = click.option(
                 f"--{field.name.replace('_', '-')}",
                 field.name,
+                type=TEXT,
                 multiple=True,  # of each: who gives one twice that may be given once shall hear so
                 metavar="TEXT",
                 help=f"{meaning[:1].upper()}{meaning[1:]}: {title}.{default}",

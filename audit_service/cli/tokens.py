@@ -6,6 +6,7 @@ import click
 
 from audit_service.cli.connection import actor, open_session
 from audit_service.cli.table import echo_table
+from audit_service.cli.text import TEXT
 from audit_service.tokens import add_token, list_tokens, revoke_token
 from audit_service.vocabulary import Scope
 
@@ -22,7 +23,7 @@ def tokens() -> None:
     required=True,
     help="read: reads the whole history; report: reports logins that another app has checked.",
 )
-@click.option("--name", required=True, help="What it is for; names it in 'tokens list' and 'tokens revoke'.")
+@click.option("--name", type=TEXT, required=True, help="What it is for; names it in 'tokens list' and 'tokens revoke'.")
 @click.option("--days", type=click.IntRange(1, 3660), help="Days after which it expires. Default: never.")
 def add(scope: str, name: str, days: int | None) -> None:
     """Make a token and print it, alone and only this once."""
@@ -43,7 +44,7 @@ def list_() -> None:
 
 
 @tokens.command()
-@click.argument("name")
+@click.argument("name", type=TEXT)
 @click.confirmation_option("--yes", prompt="Whatever uses this token stops working, for good. Revoke it?")
 def revoke(name: str) -> None:
     """Make a token worthless, at once and for good."""
