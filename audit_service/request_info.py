@@ -12,6 +12,7 @@ from flask import Request, has_request_context, request, session
 from uuid_utils import uuid4
 
 from audit_service.text import clean
+from audit_service.typed import Nearly
 
 USERNAME_LIMIT = 255
 USER_AGENT_LIMIT = 512
@@ -56,14 +57,20 @@ def network_of(address: str | None) -> str | None:
 def parse_network(text: str) -> str:
     """Return the canonical text of an IP address, or of a network (RFC 4632) if there is a prefix length behind it.
 
-    Raises ``ValueError`` for anything else, also for a network with bits beyond its prefix.
+    Raises ``ValueError`` for anything else; for a network with bits beyond its prefix ``Nearly``, with the one without.
     """
     address = parse_address(text)
     if address is not None and text.count("/") == 0:
         return address
     if "%" in text:  # a zone id means something on one machine only
         raise ValueError(text)
-    network = ipaddress.ip_network(text)
+    network = ipaddress.ip_network(text, strict=False)
+    if network.network_address != ipaddress.ip_address(text.partition("/")[0]):
+        raise Nearly(_canonical(network))
+    return _canonical(network)
+
+
+def _canonical(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
     mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
     if mapped and network.prefixlen >= _MAPPED_BITS:
         return str(ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS)))

@@ -12,6 +12,10 @@ from audit_service.text import fit
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
+class Nearly(ValueError):  # noqa: N818 - the message is what was probably meant
+    """A text that is no value, but nearly one: the message is the value that was probably meant."""
+
+
 def title_of(annotation: Any) -> str:
     """Return what a value of the annotated type is, in words: the ``title`` of its ``Meta``."""
     return _meta(annotation).title or ""
@@ -26,7 +30,7 @@ def convert(value: Any, annotation: Any) -> Any:
     """Return *value* as the annotated type; text becomes a number, an enum, a time in UTC, … where that is the type.
 
     What ``extra["parse"]`` of the ``Meta`` makes of a text is its value. Raises ``ValueError`` ("must be …") when it is
-    none.
+    none; if that raises ``Nearly``, with what was probably meant.
     """
     is_number = getattr(annotation, "__origin__", None) in (int, float)
     try:
@@ -37,6 +41,8 @@ def convert(value: Any, annotation: Any) -> Any:
             typed = typed.astimezone(UTC)
         if parse := (_meta(annotation).extra or {}).get("parse"):
             typed = [parse(text) for text in typed] if isinstance(typed, list) else parse(typed)
+    except Nearly as meant:
+        raise ValueError(f"must be {title_of(annotation)}; {meant} is probably meant") from None
     except (msgspec.ValidationError, ValueError, OverflowError):
         raise ValueError(f"must be {title_of(annotation)}") from None
     for text in typed if isinstance(typed, list) else [typed]:

@@ -208,6 +208,14 @@ def test_addresses_and_networks_of_all_sizes(
         answer = client.get(asker.path, query_string={"remote_addr": ["10.0.0.1", bad]}, headers=token)
         assert (answer.status_code, answer.get_json()["parameter"]) == (400, "remote_addr"), bad
         assert "must be an IP address, or a network such as 10.0.0.0/8" in answer.get_json()["detail"]
+    for bad, meant in [
+        ("10.0.0.1/24", "10.0.0.0/24"),
+        ("10.0.0.1/255.0.0.0", "10.0.0.0/8"),
+        ("2001:DB8::1/64", "2001:db8::/64"),
+        ("::ffff:10.0.0.1/104", "10.0.0.0/8"),
+    ]:
+        answer = client.get(asker.path, query_string={"remote_addr": ["10.0.0.1", bad]}, headers=token)
+        assert answer.get_json()["detail"].endswith(f"; {meant} is probably meant")
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "arrival"])

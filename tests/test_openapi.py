@@ -118,6 +118,11 @@ def test_the_pattern_of_texts_is_what_the_parser_does() -> None:
         assert bool(pattern.fullmatch(chr(code))) is (fit(chr(code), 9) is not None), hex(code)
 
 
+def test_the_description_of_a_time_has_words_for_urls() -> None:
+    for each in OPERATIONS["/api/logins"]["parameters"]:
+        assert ("write + as %2B in a URL" in each["description"]) is (each["name"] in ("since", "until"))
+
+
 QUERIES = ["limit=1", "order=arrival", "order=oldest", "limit=1&order=arrival", "app=nothing"]
 SUMS = ["hour", "day&tz=Asia/Kathmandu", "username", "remote_addr", "network", "outcome", "reason", "method", "app"]
 

@@ -2,16 +2,17 @@
 
 from datetime import UTC, datetime
 
-from flask import Response, current_app, request
+from flask import Response, current_app
 
 from audit_service.access import owner_of_view, read_by, viewer_for
 from audit_service.api.places import take_place
+from audit_service.api.queries import parse_query
 from audit_service.api.stream import Stream
 from audit_service.context import end_reading
 from audit_service.history.collections import Collection
 from audit_service.history.export import CONTENT_TYPES, Format, export
 from audit_service.history.filters import Question
-from audit_service.history.parameters import Sorting, parse
+from audit_service.history.parameters import Sorting
 from audit_service.receivers import error_recorder
 from audit_service.vocabulary import AdminAction
 
@@ -22,7 +23,7 @@ IDLE = 300.0
 def export_collection(collection: Collection, form: Format) -> Response:
     """Stream all events that match, in constant memory. Whoever goes away or stalls frees the connection."""
     viewer = viewer_for(auditors_only=collection.auditors_only)
-    filters, sorting = parse(request.args, collection.filters, Sorting)
+    filters, sorting = parse_query(collection.filters, Sorting)
     place = take_place(viewer)
     read_by(viewer, AdminAction.HISTORY_EXPORTED)
     end_reading()  # the export has a connection of its own

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from audit_service.answers import Problem
+from audit_service.api.queries import PLUS
 from audit_service.history.collections import COLLECTIONS
 from audit_service.history.groups import ErrorGroups
 from audit_service.history.last import LastLogins
@@ -63,6 +64,7 @@ def _parameter(name: str, schema: dict[str, Any], *, is_required: bool) -> dict[
     meaning = f"{value.pop('description')}: {value.pop('title')}"
     if value.get("format") == "date-time":
         value["pattern"] = TIME
+        meaning += f" ({PLUS})"
     elif name in _FORMATS:
         value["format"] = _FORMATS[name]
     elif value.get("type") == "string":

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from audit_service.access import owner_of_view, read_by, viewer_for
 from audit_service.answers import OUR_ERRORS, json_answer, problem, register_errors
 from audit_service.api.exports import export_collection
+from audit_service.api.queries import parse_query
 from audit_service.context import current_context, end_reading, read_session
 from audit_service.history.collections import COLLECTIONS, ERRORS, Collection
 from audit_service.history.cursor import Cursors
@@ -23,7 +24,7 @@ from audit_service.history.filters import ErrorFilters, LoginFilters, Question
 from audit_service.history.groups import group_errors
 from audit_service.history.items import AdminItem, ErrorItem, LoginItem
 from audit_service.history.last import last_logins
-from audit_service.history.parameters import GroupLimit, Name, Page, parse
+from audit_service.history.parameters import GroupLimit, Name, Page
 from audit_service.history.query import find_event, list_events
 from audit_service.history.summary import Summing, summarise
 from audit_service.routes import PlainBlueprint
@@ -60,7 +61,7 @@ def list_collection(collection: Collection) -> Response:
     if form is not None:
         return export_collection(collection, form)
     viewer = viewer_for(auditors_only=collection.auditors_only)
-    filters, page = parse(request.args, collection.filters, Page)
+    filters, page = parse_query(collection.filters, Page)
     question = Question(item=collection.item, filters=filters, order=page.order, owner=owner_of_view(viewer))
     cursors = Cursors(current_context().signing_key(), question)
     after = cursors.decode(page.cursor) if page.cursor is not None else None
@@ -76,7 +77,7 @@ def list_collection(collection: Collection) -> Response:
 def show_event(collection: Collection, event_id: str) -> AnyResponse:
     """Show one event. It never changes, so whoever has it may keep it, and ask whether they still may see it (304)."""
     viewer = viewer_for(auditors_only=collection.auditors_only)
-    parse(request.args)
+    parse_query()
     item = None
     with contextlib.suppress(ValueError):
         item = find_event(read_session(), collection.item, UUID(event_id), owner=owner_of_view(viewer))
@@ -97,7 +98,7 @@ def with_etag(answer: Response, caching: str) -> AnyResponse:
 def show_summary() -> Response:
     """Count logins, failed logins and logouts by hour, day, username, and others."""
     viewer = viewer_for(auditors_only=False)
-    filters, summing = parse(request.args, LoginFilters, Summing)
+    filters, summing = parse_query(LoginFilters, Summing)
     read_by(viewer)
     now = datetime.now(UTC)
     return json_answer(summarise(read_session(), filters, summing, owner=owner_of_view(viewer), now=now))
@@ -107,7 +108,7 @@ def show_summary() -> Response:
 def show_last() -> Response:
     """Show the last login of a name that succeeded, the last that failed, and the failures since."""
     viewer = viewer_for(auditors_only=False)
-    (name,) = parse(request.args, Name)
+    (name,) = parse_query(Name)
     read_by(viewer)
     return json_answer(last_logins(read_session(), name.username, owner=owner_of_view(viewer)))
 
@@ -116,7 +117,7 @@ def show_last() -> Response:
 def list_groups() -> Response:
     """List the errors by fingerprint: how many, the first, the last, and the newest as an example."""
     viewer = viewer_for(auditors_only=ERRORS.auditors_only)
-    filters, page = parse(request.args, ErrorFilters, GroupLimit)
+    filters, page = parse_query(ErrorFilters, GroupLimit)
     read_by(viewer)
     return json_answer(group_errors(read_session(), filters, limit=page.limit, now=datetime.now(UTC)))
 

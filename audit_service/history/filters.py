@@ -29,7 +29,7 @@ def _word(vocabulary: type[StrEnum], meaning: str) -> Meta:
     return Meta(title=f"{', '.join(others)} or {last}", description=meaning)
 
 
-_TIME = "an RFC 3339 time with its offset, such as 2026-01-31T12:00:00Z (write + as %2B in a URL)"
+_TIME = "an RFC 3339 time with its offset, such as 2026-01-31T12:00:00Z"
 
 App = Annotated[str, _text(64, "the app that it happened in")]
 RequestId = Annotated[str, _text(128, "the id of the request that it happened in")]
