@@ -35,6 +35,9 @@ check 'success in the history' '"outcome":"success"' "$history"
 check 'failure in the history' '"reason":"bad_password"' "$history"
 check 'not root' '10001' "$(docker compose exec -T web id -u)"
 check 'health' healthy "$(docker compose ps --format '{{.Health}}' web)"
+check 'commands' 'setup' "$(docker compose exec -T web audit-service tokens list)"
+check 'history by command' '"bad_password"' "$(docker compose exec -T web audit-service history)"
+check 'spool by command' 'waiting   0' "$(docker compose exec -T web audit-service spool status)"
 check 'no secret in the image' 'none' "$(docker compose run --rm --no-deps -T --entrypoint sh web -c 'env | grep -iE "password|secret_key=" || echo none')"
 
 docker compose down --timeout 10

@@ -263,7 +263,7 @@ def test_each_command_leaves_its_event(engine: Engine, environ: str) -> None:
 
 def test_the_command_that_reads_the_history_is_a_look(engine: Engine, environ: str) -> None:
     succeed("history")
-    assert stored_events(engine) == [(environ, "history_read", "audit-service history", None)]
+    assert stored_events(engine) == [(environ, "history_read", "audit-service history logins", None)]
 
 
 @pytest.mark.parametrize(

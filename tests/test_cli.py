@@ -276,12 +276,17 @@ def test_a_database_that_is_not_migrated(
     [
         ("AUDIT_PROT", "1", "AUDIT_PROT is not a setting; the nearest is AUDIT_PORT (a number from 1 to 65535)"),
         ("AUDIT_PORT", "x", "AUDIT_PORT must be a number from 1 to 65535, not 'x'"),
-        ("AUDIT_DATABASE_URL", "postgresql://u:hunter2@127.0.0.1:1/d", "the database (AUDIT_DATABASE_URL) refused"),
         (
             "AUDIT_DATABASE_URL",
             "sqlite:////no/such/folder/x.db",
             "cannot make the database file /no/such/folder/x.db: No such",
         ),
+        (
+            "AUDIT_DATABASE_URL",
+            "postgresql://u:hunter2@127.0.0.1:1/d?password=hunter2",
+            "the database postgresql+psycopg://u:***@127.0.0.1:1/d (AUDIT_DATABASE_URL) refused: connection failed",
+        ),
+        ("AUDIT_DATABASE_URL", "postgresql://u:hunter2@127.0.0.1:1/d", "; see that it runs, and that this machine"),
         ("AUDIT_DATABASE_URL", "sqlite://", "in-memory SQLite"),
         ("AUDIT_DATABASE_URL", "mysql://u:hunter2@h/d", "needs postgresql:// (psycopg) or sqlite:///, not mysql://"),
         ("AUDIT_DATABASE_URL", "postgresql+psycopg2://h/d", "not postgresql+psycopg2://"),
@@ -314,7 +319,7 @@ def walk(command: object, path: list[str]) -> list[tuple[list[str], object]]:
 
 def test_every_command_explains_itself() -> None:
     paths = [path for path, _ in walk(main, [])]
-    assert len(paths) == 24
+    assert len(paths) == 27
     for path in paths:
         text = succeed(*path, "--help")
         assert len(text.splitlines()) > 4

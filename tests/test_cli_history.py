@@ -16,8 +16,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
 from audit_service.cli.export import target_of
+from audit_service.cli.history import COLUMNS
 from audit_service.context import context_of
+from audit_service.history.filters import Network
 from audit_service.models import AdminEvent
+from audit_service.typed import title_of
 from audit_service.vocabulary import AdminAction
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.server import environment
@@ -68,7 +71,7 @@ def test_the_options_are_the_parameters(reader: Reader, engine: Engine) -> None:
             for part in (f"--{name.replace('_', '-')}", value)
         ]
         assert lines_of("history", *options) == reader.get("/api/logins", **question).get_json()["items"], question
-    assert looks(engine, AdminAction.HISTORY_READ).count(("cli", "audit-service history")) == len(questions)
+    assert looks(engine, AdminAction.HISTORY_READ).count(("cli", "audit-service history logins")) == len(questions)
 
 
 def test_pages_by_cursor(reader: Reader) -> None:
@@ -90,8 +93,9 @@ def test_pages_by_cursor(reader: Reader) -> None:
 def test_errors_name_the_option(command: list[str]) -> None:
     for name, value, message in [
         ("--outcome", "maybe", "outcome must be `success` or `failure`"),
-        ("--remote-addr", "10.0.0.1/8", "remote_addr must be an IP address, or a network"),
-        ("--since", "yesterday", "since must be an RFC 3339 time"),
+        ("--remote-addr", "10.0.0.x", "remote_addr must be an IP address, or a network"),
+        ("--remote-addr", "10.0.0.1/8", f"remote_addr must be {title_of(Network)}; 10.0.0.0/8 is probably meant\n"),
+        ("--since", "2026-01-31T12:00:00 01:00", "since must be an RFC 3339 time with its offset, such as 2026-01-31T"),
         ("--order", "up", "order must be `newest`, `oldest` or `arrival`"),
         ("--username", "x" * 256, "username must be a text of at most 255 characters"),
         *([("--limit", "0", "limit must be"), ("--cursor", "x", "cursor must be")] if command == ["history"] else []),
@@ -99,17 +103,47 @@ def test_errors_name_the_option(command: list[str]) -> None:
         result = run(*command, name, value)
         assert (result.exit_code, result.stdout) == (2, "")
         assert f"Error: {name}: {message}" in result.stderr
+        assert "%2B" not in result.stderr + run(*command, "--help").stdout  # words for URLs
     twice = run(*command, "--since", "2026-01-01T00:00:00Z", "--since", "2026-01-02T00:00:00Z")
     assert (twice.exit_code, "Error: --since: since may be given once only" in twice.stderr) == (2, True)
     result = run("export", "logins", "--limit", "1")
     assert (result.exit_code, "No such option" in result.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("collection", ["logins", "errors", "admin-events"])
+def test_each_collection_has_its_command(reader: Reader, engine: Engine, collection: str) -> None:
+    ErrorFactory(app="shop")
+    AdminFactory(app="shop")
+    asked = {"order": "oldest", "limit": 5, "until": "2100-01-01T00:00:00Z"}
+    options = [part for name, value in asked.items() for part in (f"--{name}", str(value))]
+    items = reader.get(f"/api/{collection}", **asked).get_json()["items"]
+    assert items
+    assert lines_of("history", collection, *options)[: len(items)] == items
+    if collection == "logins":
+        assert lines_of("history", *options) == items
+    assert ("cli", f"audit-service history {collection}") in looks(engine, AdminAction.HISTORY_READ)
+    assert all(hasattr(each.item, name) for each, names in COLUMNS.items() for name in names)
+
+
+@pytest.mark.usefixtures("environ", "engine")
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_the_help_of_history_names_its_commands() -> None:
+    for option in ("--help", "-h"):
+        text = succeed("history", option)
+        assert [name for name in ("logins", "errors", "admin-events") if f"\n  {name} " not in text] == []
+        assert "--fingerprint" in succeed("history", "errors", option)
+    result = run("history", "nonsense")
+    assert (result.exit_code, "No such command 'nonsense'" in result.stderr) == (2, True)
+    assert "No such option" in run("history", "errors", "--outcome", "failure").stderr
+
+
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_the_event_of_a_look_has_its_question(reader: Reader, engine: Engine) -> None:
     succeed("history", "--username", "ada", "--username", "bob", "--order", "oldest", "--limit", "5")
     with engine.connect() as connection:
-        details = connection.scalar(select(AdminEvent.details).where(AdminEvent.target == "audit-service history"))
+        details = connection.scalar(
+            select(AdminEvent.details).where(AdminEvent.target == "audit-service history logins")
+        )
     assert details == {"order": ["oldest"], "username": ["ada", "bob"]}
 
 
@@ -225,4 +259,4 @@ def test_a_reader_who_leaves_is_recorded_too(reader: Reader, engine: Engine, con
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (1, b"")
-    assert ("cli", "audit-service history") in looks(engine, AdminAction.HISTORY_READ)
+    assert ("cli", "audit-service history logins") in looks(engine, AdminAction.HISTORY_READ)

@@ -1,4 +1,4 @@
-"""The command that reads the history."""
+"""Commands that read the history."""
 
 import sys
 from typing import Any
@@ -12,44 +12,71 @@ from audit_service.cli.options import options, read_options
 from audit_service.cli.table import echo_table
 from audit_service.environment import load_settings
 from audit_service.errors import ParameterError
+from audit_service.history.collections import ADMIN_EVENTS, COLLECTIONS, ERRORS, LOGINS, Collection
 from audit_service.history.cursor import Cursors
-from audit_service.history.filters import LoginFilters, Order, Question
-from audit_service.history.items import LoginItem
+from audit_service.history.filters import Order, Question
 from audit_service.history.parameters import Page
 from audit_service.history.query import list_events
 from audit_service.outages import DATABASE_ERRORS
 from audit_service.trail.append import store
 from audit_service.vocabulary import AdminAction
 
-COLUMNS = ("timestamp", "action", "outcome", "reason", "username", "remote_addr", "method")
+COLUMNS = {
+    LOGINS: ("timestamp", "action", "outcome", "reason", "username", "remote_addr", "method"),
+    ERRORS: ("timestamp", "exception_type", "http_method", "path", "endpoint", "username", "remote_addr"),
+    ADMIN_EVENTS: ("timestamp", "actor", "action", "target", "remote_addr"),
+}
 
 
-@click.command()
-@options(LoginFilters, Page)
-def history(**given: Any) -> None:
-    """Show logins, failed logins and logouts.
+class LoginsByDefault(click.Group):
+    """A group that takes options without a command for those of ``logins``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the command before what is not for the group itself."""
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = [LOGINS.name, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=LoginsByDefault)
+def history() -> None:
+    """Show a page of the history; without a command, of logins: 'history --username ada'.
 
     As a table on a terminal, times in UTC; else one JSON object a line, with all fields. The options are the parameters
-    of GET /api/logins. If there is more, the cursor for it is printed to stderr, in the order of arrival always.
+    of the API. If there is more, the cursor for it is printed to stderr, in the order of arrival always.
     """
-    filters, page = read_options(given, LoginFilters, Page)
-    question = Question(item=LoginItem, filters=filters, order=page.order)
-    with open_session() as session:
-        cursors = Cursors(load_settings().signing_key(), question)
-        try:
-            after = None if page.cursor is None else cursors.decode(page.cursor)
-        except ParameterError as error:
-            raise click.UsageError(f"--cursor: {error.detail}") from None
-        items, position = list_events(session, question, limit=page.limit, after=after)
-    record_look(AdminAction.HISTORY_READ, "audit-service history", given)  # before: who reads may leave in the middle
-    if sys.stdout.isatty():
-        echo_table(COLUMNS, [[getattr(item, column) for column in COLUMNS] for item in items])
-    else:
-        for item in items:
-            click.echo(msgspec.json.encode(item))
-    if position:
-        what = "what comes later" if page.order is Order.ARRIVAL else "there is more"
-        click.echo(f"{what}: --cursor {cursors.encode(position)}", err=True)
+
+
+def _command(collection: Collection) -> click.Command:
+    @click.command(collection.name, help=f"Show {collection.what}.")
+    @options(collection.filters, Page)
+    def command(**given: Any) -> None:
+        filters, page = read_options(given, collection.filters, Page)
+        question = Question(item=collection.item, filters=filters, order=page.order)
+        with open_session() as session:
+            cursors = Cursors(load_settings().signing_key(), question)
+            try:
+                after = None if page.cursor is None else cursors.decode(page.cursor)
+            except ParameterError as error:
+                raise click.UsageError(f"--cursor: {error.detail}") from None
+            items, position = list_events(session, question, limit=page.limit, after=after)
+        # Before: who reads may leave in the middle.
+        record_look(AdminAction.HISTORY_READ, f"audit-service history {collection.name}", given)
+        if sys.stdout.isatty():
+            columns = COLUMNS[collection]
+            echo_table(columns, [[getattr(item, column) for column in columns] for item in items])
+        else:
+            for item in items:
+                click.echo(msgspec.json.encode(item))
+        if position:
+            what = "what comes later" if page.order is Order.ARRIVAL else "there is more"
+            click.echo(f"{what}: --cursor {cursors.encode(position)}", err=True)
+
+    return command
+
+
+for _collection in COLLECTIONS:
+    history.add_command(_command(_collection))
 
 
 def record_look(action: AdminAction, target: str, given: dict[str, Any]) -> None:

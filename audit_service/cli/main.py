@@ -7,8 +7,10 @@ from typing import Any
 import click
 
 from audit_service.cli import accounts, export, history, server, spool, tokens
+from audit_service.environment import load_settings
 from audit_service.errors import AuditError
-from audit_service.outages import DATABASE_ERRORS, driver_error
+from audit_service.outages import DATABASE_ERRORS, driver_error, is_outage
+from audit_service.settings import Settings
 
 
 class OneLineErrors(click.Group):
@@ -23,12 +25,25 @@ class OneLineErrors(click.Group):
         except sqlite3.Error as error:
             raise click.ClickException(f"the spool cannot be used: {error}") from None
         except DATABASE_ERRORS as error:
-            reason = str(driver_error(error)).strip().splitlines()[0]
-            raise click.ClickException(f"the database (AUDIT_DATABASE_URL) refused: {reason}") from None
+            raise click.ClickException(_about_database(error, load_settings())) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read our output has left: click ends quietly
                 raise
             raise click.ClickException(f"the output cannot be written: {error.strerror}") from None
+
+
+def _about_database(error: Exception, settings: Settings) -> str:
+    """Name the database, but not its password, what it says, and what to do."""
+    reason = str(driver_error(error)).strip().splitlines()[0]
+    setting = "AUDIT_DATA_DIR" if settings.is_embedded else "AUDIT_DATABASE_URL"
+    if not is_outage(error):
+        remedy = f"see that {setting} names the right one, and that the user may do this"
+    elif settings.url.get_backend_name() == "sqlite":
+        remedy = "see that its folder exists, that you may write there, and that nothing else locks it"
+    else:
+        remedy = "see that it runs, and that this machine and user may connect"
+    url = settings.url.set(query={})  # where a password may stand, too
+    return f"the database {url} ({setting}) refused: {reason}; {remedy}"
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
