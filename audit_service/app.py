@@ -5,15 +5,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response
+from werkzeug.exceptions import HTTPException, InternalServerError, RequestTimeout, ServiceUnavailable
 
 from audit_service import login, receivers
-from audit_service.answers import json_answer, register_errors
+from audit_service.answers import json_answer, problem, register_errors
 from audit_service.browsers import protect
+from audit_service.context import context_of
 from audit_service.environment import load_settings
 from audit_service.extension import LoginAudit
+from audit_service.login.reports import BODY_LIMIT
 from audit_service.logs import scrub_logs
 from audit_service.proxies import TrustedProxies
 from audit_service.readiness import readiness
+from audit_service.serving.gateway import Gateway, Refusal, Refusals
 from audit_service.settings import Settings
 
 MAX_BODY = 64 * 1024  # bytes; a login is small
@@ -47,13 +51,34 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     return app
 
 
-def create_worker_app() -> Flask:
+def create_worker() -> Gateway:
     """Make the service in a worker of ``audit-service serve``, as a process group of its own.
 
     Ctrl-C reaches all processes of a group, and a worker that ends before the one that made it is made anew.
     """
     os.setpgrp()
-    return create_app()
+    return gateway_of(create_app())
+
+
+def gateway_of(app: Flask) -> Gateway:
+    """Return what granian calls to let *app* answer. Its refusals look as the app's own."""
+    return Gateway(
+        app.wsgi_app,
+        Refusals(
+            too_slow=_refusal(app, RequestTimeout("the body did not arrive in time")),
+            too_many=_refusal(app, ServiceUnavailable("too many requests at once; please try again", retry_after=10)),
+            failed=_refusal(app, InternalServerError()),
+        ),
+        threads=context_of(app).settings.threads,
+        body_limit=max(MAX_BODY, BODY_LIMIT),
+    )
+
+
+def _refusal(app: Flask, error: HTTPException) -> Refusal:
+    """Return the answer to a request that the app does not see, as the app would make it."""
+    with app.test_request_context():
+        answer = app.process_response(problem(error))
+    return answer.status_code, [*answer.headers, ("Connection", "close")], answer.get_data()
 
 
 def _warn(app: Flask, settings: Settings) -> None:

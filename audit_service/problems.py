@@ -20,6 +20,7 @@ KINDS = [
     Kind(403, "not-allowed", "Who asks is known, and may not do this."),
     Kind(404, "not-found", "There is nothing at this address, or nothing that who asks may see."),
     Kind(405, "method-not-allowed", "The address takes other methods: the `Allow` header names them."),
+    Kind(408, "too-slow", "The body did not arrive in time."),
     Kind(409, "id-taken", "Another event is stored under the id that `parameter` points at; all others are stored."),
     Kind(411, "length-required", "A body must come with its `Content-Length`."),
     Kind(413, "too-large", "The body is larger than is taken here."),
@@ -30,8 +31,8 @@ KINDS = [
     Kind(
         503,
         "unavailable",
-        "The database does not answer, takes no changes or is not migrated, nothing can be recorded, or too many "
-        "exports run: try again.",
+        "The database does not answer, takes no changes or is not migrated, nothing can be recorded, or too much is "
+        "asked for at once: try again.",
     ),
 ]
 

@@ -5,22 +5,19 @@ import socket
 from datetime import UTC, datetime
 
 import click
-from granian.constants import Interfaces
-from granian.log import LogLevels
-from granian.server import Server
 
 from audit_service import schema
 from audit_service.accounts import add_account, list_accounts
 from audit_service.cli.connection import actor, open_engine, open_session
 from audit_service.environment import load_settings
 from audit_service.errors import AccountError, AuditUnavailable, SettingsError
+from audit_service.serving.server import make_server
 from audit_service.settings import Settings
 from audit_service.tokens import add_token
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import AdminAction, Role, Scope
 
 FIRST_ACCOUNT = "admin"
-STOP_TIMEOUT = 10  # seconds: a worker that is told to stop while it starts does not hear it, and is killed after these
 
 
 @click.command()
@@ -66,19 +63,8 @@ def serve() -> None:
     address = _free_address(settings.host, settings.port)
     _record(settings, AdminAction.RECORDING_STARTED)
     click.echo(f"serving on http://{settings.host}:{settings.port} (Ctrl-C stops)")
-    server = Server(
-        "audit_service.app:create_worker_app",
-        factory=True,
-        interface=Interfaces.WSGI,
-        address=address,
-        port=settings.port,
-        workers=settings.workers,
-        blocking_threads=settings.threads,
-        respawn_failed_workers=True,
-        workers_kill_timeout=STOP_TIMEOUT,
-        websockets=False,
-        log_access=False,
-        log_level=LogLevels.error,
+    server = make_server(
+        "audit_service.app:create_worker", address, settings.port, workers=settings.workers, threads=settings.threads
     )
     try:
         server.serve()

@@ -20,6 +20,7 @@ from tests.security.flood import flood
 from tests.security.fuzz import fuzz
 from tests.security.injection import PAYLOADS, inject
 from tests.security.passwords import race
+from tests.security.slow import send_slowly
 from tests.security.timing import compare_times
 
 Proof = Callable[[str, Path, int, Progress], str]
@@ -31,6 +32,7 @@ LONG_PROOFS: dict[str, tuple[str, int, Proof]] = {
     "passwords": ("race for the password", 200, race),
     "crowd": ("lists beside logins", 20, crowd),
     "flood": ("flood", 1_000_000, flood),
+    "slow": ("slow senders", 60, send_slowly),
 }
 
 

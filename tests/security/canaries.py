@@ -17,15 +17,15 @@ from typing import Any, NoReturn
 import httpx
 from click.testing import CliRunner
 from flask import Flask, current_app, request
-from granian.constants import Interfaces
-from granian.log import LogLevels
-from granian.server import Server
 from sqlalchemy import func, inspect, make_url, select, text
 
 from audit_service import create_app
+from audit_service.app import gateway_of
 from audit_service.cli import main as audit_cli
 from audit_service.context import read_session
 from audit_service.models import ErrorEvent
+from audit_service.serving.gateway import Gateway
+from audit_service.serving.server import make_server
 from audit_service.trail.spool import Spool
 from audit_service.vocabulary import Scope
 from tests.fault_tools import wait_for_empty_spool
@@ -89,6 +89,10 @@ def app_that_leaks() -> Flask:
     return app
 
 
+def worker_that_leaks() -> Gateway:
+    return gateway_of(app_that_leaks())
+
+
 def _secrets_at_hand() -> dict[str, str]:
     url = current_app.config["SQLALCHEMY_DATABASE_URI"]
     return {
@@ -102,12 +106,7 @@ def _secrets_at_hand() -> dict[str, str]:
 
 def serve_leaks(port: int) -> None:
     """As ``audit-service serve`` does."""
-    Server(
-        "tests.security.canaries:app_that_leaks",
-        factory=True, interface=Interfaces.WSGI, address="127.0.0.1", port=port,
-        workers=1, blocking_threads=8, respawn_failed_workers=True, websockets=False, log_access=False,
-        log_level=LogLevels.error,
-    ).serve()  # fmt: skip
+    make_server("tests.security.canaries:worker_that_leaks", "127.0.0.1", port, workers=1, threads=8).serve()
 
 
 @contextmanager

@@ -1,0 +1,105 @@
+"""The RSGI application that granian calls: it waits for bodies in the event loop, and answers in threads by WSGI."""
+
+import asyncio
+import logging
+import threading
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from granian.rsgi import Scope
+
+from audit_service.serving.bodies import Bodies, NoRoomError
+from audit_service.serving.protocol import Headers, HTTPProtocol
+from audit_service.serving.streams import ClientGoneError
+from audit_service.serving.wsgi import Application, answer
+
+logger = logging.getLogger("audit_service")
+
+WAITING = 512  # requests that wait for a thread; further ones are refused
+
+Refusal = tuple[int, Headers, bytes]  # an answer that takes no thread: status, headers, body
+
+
+class Refusals(NamedTuple):
+    """The answers to requests that never reach the app, or break it."""
+
+    too_slow: Refusal
+    too_many: Refusal
+    failed: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    scope: Scope
+    protocol: HTTPProtocol
+    body: bytes
+    answered: asyncio.Future[None]
+
+
+class Gateway:
+    """Answers by a WSGI app, in threads of its own.
+
+    A request takes a thread when its body is all here, so that those who send slowly, or never, hold up nobody. A body
+    that is longer than *body_limit* bytes, or of unknown length, is not read: the app refuses it by its head.
+    """
+
+    def __init__(self, application: Application, refusals: Refusals, *, threads: int, body_limit: int) -> None:
+        """Make it in the process that serves, before it serves."""
+        self._application = application
+        self._refusals = refusals
+        self._threads = threads
+        self._body_limit = body_limit
+        self._bodies = Bodies()
+        self._requests: SimpleQueue[_Request] = SimpleQueue()
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the threads."""
+        self._loop = loop
+        for number in range(self._threads):
+            threading.Thread(target=self._work, name=f"request-{number}", daemon=True).start()
+
+    async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
+        """Answer one request, or refuse it."""
+        length = int(scope.headers.get("content-length", 0))
+        body = b""
+        try:
+            if 0 < length <= self._body_limit:
+                body = await self._bodies.read(protocol, length)
+        except TimeoutError:
+            protocol.response_bytes(*self._refusals.too_slow)
+            return
+        except NoRoomError:
+            protocol.response_bytes(*self._refusals.too_many)
+            return
+        try:
+            await self._answer(scope, protocol, body)
+        finally:
+            self._bodies.release(body)
+
+    async def _answer(self, scope: Scope, protocol: HTTPProtocol, body: bytes) -> None:
+        if self._requests.qsize() >= WAITING:
+            protocol.response_bytes(*self._refusals.too_many)
+            return
+        answered = self._loop.create_future()
+        self._requests.put(_Request(scope, protocol, body, answered))
+        await answered
+
+    def _work(self) -> None:
+        """The life of a thread."""
+        while True:
+            request = self._requests.get()
+            try:
+                answer(self._application, request.scope, request.protocol, request.body)
+            except ClientGoneError:
+                pass
+            except BaseException:  # whatever ends one request must not end the thread
+                logger.exception("a request failed outside of the app's own care")
+                request.protocol.response_bytes(*self._refusals.failed)  # does nothing if an answer has begun
+            self._loop.call_soon_threadsafe(_finish, request.answered)
+            del request  # its body must not wait for the next one
+
+
+def _finish(answered: asyncio.Future[None]) -> None:
+    if not answered.done():  # cancelled: the client has gone away
+        answered.set_result(None)
