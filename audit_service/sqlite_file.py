@@ -19,6 +19,7 @@ _PATIENCE = 500  # milliseconds to wait for those who use a file that was moved 
 
 _changing = threading.RLock()
 _connections: "WeakSet[FileConnection]" = WeakSet()
+_unfinished: "set[FileConnection]" = set()  # closed, but for what has to be done before
 
 
 class MovedError(sqlite3.OperationalError):
@@ -48,6 +49,11 @@ class FileConnection(sqlite3.Connection):
         """Tell whether the three files are still the ones that were opened."""
         return bool(self._places) and tuple(_place(name) for name in self._names) == self._places
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it was not closed yet."""
+        return bool(self._places)
+
     def finish(self) -> None:
         """Write all that is committed into the file itself, and leave nothing of it for the one in its place.
 
@@ -64,11 +70,22 @@ class FileConnection(sqlite3.Connection):
                 Path(name).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close it; finish a file that was moved away, if that can be done."""
-        if self._places and not self.in_transaction and not self.is_there():
-            with suppress(OSError, sqlite3.Error), _alone_in(self.path.parent):
-                self.finish()
+        """Close it. A file that was moved away has to be finished before: if it cannot be, ``leave`` tries again."""
+        if self._places and not self.is_there():
+            with suppress(sqlite3.Error):
+                self.rollback()
+            try:
+                with _alone_in(self.path.parent):
+                    self.finish()
+            except (OSError, sqlite3.Error):
+                _unfinished.add(self)
+                return
+        self.really_close()
+
+    def really_close(self) -> None:
+        """Close it as it is."""
         self._places = ()
+        _unfinished.discard(self)
         super().close()
 
 
@@ -94,17 +111,18 @@ def connect(path: Path, remedy: str, **options: Any) -> FileConnection:
 
     Raises ``sqlite3.OperationalError``, which names the path, the reason and the *remedy*.
     """
-    leave(path)
-    before = _place(str(path))
     options = {**options, "uri": True, "check_same_thread": False, "isolation_level": None, "factory": FileConnection}
     connection: FileConnection | None = None
+    before = _place(str(path))
     try:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", **options)
+        _require(_place(str(path)) == before, f"{path} was replaced while it was opened")
+        leave(path)  # only now, when it is known which file it is, and before SQLite looks at what lies beside it
         connection.set_up(path)
         _require(_place(str(path)) == before, f"{path} was replaced while it was opened")
     except BaseException as error:
         if connection:
-            connection.close()
+            connection.really_close()
         reason = _reason(path)
         if isinstance(error, sqlite3.OperationalError) and reason:
             raise sqlite3.OperationalError(f"cannot open {path}: {reason}; {remedy}") from error
@@ -118,7 +136,7 @@ def leave(path: Path) -> None:
     Raises ``MovedError`` while it is in use, here or elsewhere.
     """
     with _changing:
-        stale = [each for each in _connections if each.path == path and each._places and not each.is_there()]  # noqa: SLF001 - of this module
+        stale = [each for each in _connections if each.path == path and each.is_open and not each.is_there()]
         if not stale:
             return
         idle = [each for each in stale if not each.in_transaction]
@@ -126,7 +144,7 @@ def leave(path: Path) -> None:
             for each in idle:
                 each.finish()
         for each in idle:
-            each.close()
+            each.really_close()
         _require(len(idle) == len(stale), f"{path} was moved or replaced, and what was there is still in use")
 
 

@@ -23,6 +23,7 @@ from audit_service.database import make_engine
 from audit_service.models import LoginEvent
 from audit_service.settings import Settings
 from audit_service.tokens import add_token
+from audit_service.trail.spool import Spool
 from audit_service.vocabulary import Reason, Scope
 from tests.conftest import ACTOR, SECRET_KEY, migrated
 from tests.fault_tools import (
@@ -41,6 +42,7 @@ from tests.server import Service, started_service
 TIMEOUT = 2.0  # AUDIT_WRITE_TIMEOUT
 WORKERS = 4
 CRASH_LOOP = 6.0  # seconds: granian gives up when a worker that it replaced ends within 5.5 s
+NOTICED = 2.5  # seconds within which every process has noticed that a file was moved: each looks once a second
 Progress = Callable[[int], None]
 
 
@@ -258,6 +260,64 @@ def fill_disk_of_spool(server: Postgres, folder: Path, times: int, progress: Pro
     return f"{len(acknowledged)} acknowledged, {trail.size} in the trail"
 
 
+def share_a_folder(server: Postgres, folder: Path, times: int, progress: Progress = lambda _: None) -> str:
+    """Run two services, each with a trail of its own, in one folder; end the PostgreSQL of one again and again."""
+    urls = [migrated(server.url()), migrated(f"sqlite:///{folder}/other.db")]
+    with started_service(settings(urls[0], folder)) as one, started_service(settings(urls[1], folder)) as other:
+        with Clients(one.url) as ours, Clients(other.url, count=2) as theirs:
+            for _ in range(times):
+                ours.wait_for(20)
+                server.stop("immediate")
+                ours.wait_for(20)  # into the spool
+                theirs.wait_for(20)
+                start_again(server)
+                progress(1)
+            ours.wait_for(20)
+        trails = [settle(url, folder, clients) for url, clients in zip(urls, (ours, theirs), strict=True)]
+    assert not set(ours.acknowledged) & set(trails[1].ids), "events of one are in the trail of the other"
+    return " and ".join(
+        f"{len(clients.acknowledged)} acknowledged, {trail.size} in the trail"
+        for clients, trail in zip((ours, theirs), trails, strict=True)
+    )
+
+
+def swap_sqlite_file(folder: Path, times: int, progress: Progress = lambda _: None) -> str:
+    """Under load, move the SQLite file away, and then another trail in its place; and so on with these two."""
+    here, away = folder / "here.db", [folder / "x.db", folder / "y.db"]
+    for path in away:
+        migrated(f"sqlite:///{path}")
+    away[0].rename(here)
+    swaps = 0
+
+    def swap(clients: Clients | None = None) -> None:
+        nonlocal swaps
+        here.rename(away[swaps % 2])
+        if clients:
+            clients.wait_for(20)  # into the spool
+        time.sleep(NOTICED)
+        swaps += 1
+        away[swaps % 2].rename(here)
+
+    with started_service(settings(f"sqlite:///{here}", folder)) as service:
+        with Clients(service.url) as clients:
+            for _ in range(times):
+                clients.wait_for(30)
+                time.sleep(NOTICED)
+                swap(clients)
+                progress(1)
+            clients.wait_for(30)
+        deadline = time.monotonic() + 60
+        while (left := Spool(folder / "spool.db").state()).length:  # each gets its own while it is there
+            assert time.monotonic() < deadline, left
+            time.sleep(3)
+            swap()
+    trails = [assert_nothing_lost(f"sqlite:///{path}", []) for path in (here, away[(swaps + 1) % 2])]
+    lost = set(clients.acknowledged) - {event_id for trail in trails for event_id in trail.ids}
+    assert not lost, f"{len(lost)} of {len(clients.acknowledged)} acknowledged events are lost"
+    assert set(clients.statuses) == {200}, clients.statuses
+    return f"{len(clients.acknowledged)} acknowledged, {trails[0].size} and {trails[1].size} in the two trails"
+
+
 def expect(url: str, status: int, username: str, acknowledged: list[str], tries: int = 1) -> None:
     """Log in until the answer has that status, at most *tries* times; add the ids of all successes on the way."""
     for _ in range(tries):
@@ -278,6 +338,8 @@ LONG: list[tuple[str, int, Callable[[Postgres, Path, int, Progress], str]]] = [
     ("connection cut after the commit", 50, cut_after_commit),
     ("disk full, SQLite", 10, lambda _, f, n, p: fill_disk_of_sqlite(f, n, p)),
     ("disk full, spool", 10, fill_disk_of_spool),
+    ("immediate stop of PostgreSQL, two services in one folder", 20, share_a_folder),
+    ("the SQLite file moved away and replaced", 50, lambda _, f, n, p: swap_sqlite_file(f, n, p)),
 ]
 
 

@@ -80,14 +80,8 @@ class Link:
             self.close()
 
     def is_there(self) -> bool:
-        """Tell whether the SQLite file is the one that was opened; finish with it if not. A server always is there.
-
-        Raises ``MovedError`` while others use the old file.
-        """
-        if self._path is None:
-            return True
-        leave(self._path)
-        return self._connection is None or not self._has_moved()
+        """Tell whether the SQLite file is the one that was opened. A server always is there."""
+        return not self._has_moved()
 
     def revision_fault(self, deadline: float) -> str | None:
         """Return what is wrong with the revision of the database, and the remedy; null if nothing is."""
@@ -96,19 +90,23 @@ class Link:
 
     def close(self) -> None:
         """Close the connection, without waiting for a server that hangs."""
+        self._disconnect()
+        if self._turnstile:
+            self._turnstile.close()
+
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
-        if self._turnstile:
-            self._turnstile.close()
 
     @contextmanager
     def _use(self, deadline: float) -> Iterator[Connection]:
         with self._turnstile.passed(deadline) if self._turnstile else nullcontext():
-            if self._path and self._has_moved():
-                leave(self._path)
-                self.close()
+            if self._path:
+                leave(self._path)  # in our turn: no other writer is in the middle of something
+                if self._has_moved():
+                    self._disconnect()
             try:
                 yield self._open(deadline)
             except BaseException:
