@@ -4,8 +4,9 @@ The receivers are module-level functions, so blinker's weak references to them n
 connecting once.
 """
 
+import difflib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,16 @@ from audit_service.vocabulary import Action, Outcome, Reason
 logger = logging.getLogger("audit_service")
 
 METHOD_LIMIT = 32
+REASON_LIMIT = 255  # characters of a reason that is none of ours
+SHOWN = 64  # characters of a name or reason in a warning
+WARNINGS_LIMIT = 100  # in one process: an app may make names and reasons out of what it is sent
+_OPTIONAL = frozenset({"method", "details"})
+_EVENTS = {
+    login_signal: (Action.LOGIN, Outcome.SUCCESS),
+    login_failed_signal: (Action.LOGIN, Outcome.FAILURE),
+    logout_signal: (Action.LOGOUT, Outcome.SUCCESS),
+}
+_warned: set[str] = set()
 
 
 def connect() -> None:
@@ -53,21 +64,23 @@ def stored(answers: Iterable[tuple[Any, Any]]) -> UUID:
 
 def on_login(sender: object, *, username: object, **arguments: Any) -> UUID:
     """Record a successful login."""
-    return _record(sender, username, Action.LOGIN, Outcome.SUCCESS, None, arguments)
+    return _record(login_signal, sender, username, arguments)
 
 
-def on_login_failed(sender: object, *, username: object, reason: str = Reason.OTHER, **arguments: Any) -> UUID:
-    """Record a failed login; a *reason* outside the vocabulary is stored as ``other``."""
+def on_login_failed(sender: object, *, username: object, reason: Any = Reason.OTHER, **arguments: Any) -> UUID:
+    """Record a failed login; a *reason* outside the vocabulary is stored as ``other``, its text in ``details``."""
     try:
         known = Reason(reason)
     except ValueError:
         known = Reason.OTHER
-    return _record(sender, username, Action.LOGIN, Outcome.FAILURE, known, arguments)
+        if reason is not None:
+            arguments["details"] = _with_reason(arguments.get("details"), reason)
+    return _record(login_failed_signal, sender, username, arguments, known)
 
 
 def on_logout(sender: object, *, username: object, **arguments: Any) -> UUID:
     """Record a logout."""
-    return _record(sender, username, Action.LOGOUT, Outcome.SUCCESS, None, arguments)
+    return _record(logout_signal, sender, username, arguments)
 
 
 def on_exception(sender: object, *, exception: BaseException, **_extra: Any) -> None:
@@ -108,18 +121,22 @@ def _context(sender: object) -> AuditContext:
     return context_of(sender if isinstance(sender, Flask) else current_app)
 
 
-def _record(  # noqa: PLR0917 - three callers, above
+def _record(
+    signal: NamedSignal,
     signal_sender: object,
     username: object,
-    action: Action,
-    outcome: Outcome,
-    reason: Reason | None,
     arguments: dict[str, Any],
+    reason: Reason | None = None,
 ) -> UUID:
-    """Record what a signal said; *arguments* that ``signals`` does not name are passed over."""
+    """Record what a signal said; *arguments* that ``signals`` does not name are passed over, with a warning."""
+    if not arguments.keys() <= _OPTIONAL:
+        known = ["username", *sorted(_OPTIONAL), *(["reason"] if signal is login_failed_signal else [])]
+        for name in (clean(name, SHOWN) for name in arguments.keys() - _OPTIONAL):
+            _warn(f"the signal {signal.name!r} takes no argument {name!r}: it is passed over", name, known)
     if not isinstance(username, str | int):
         raise TypeError(f"username must be a text, not {type(username).__name__}")
     audit = _context(signal_sender)
+    action, outcome = _EVENTS[signal]
     method = arguments.get("method")
     is_unknown = reason is Reason.UNKNOWN_USER
     sender = request_info.sender()
@@ -137,6 +154,29 @@ def _record(  # noqa: PLR0917 - three callers, above
         details=normal_details(arguments.get("details")),
     )
     return audit.record(event)
+
+
+def _with_reason(details: object, reason: object) -> dict[str, Any] | None:
+    """Return *details* with the text of a *reason* outside the vocabulary, where there is room for it."""
+    text = clean(reason if isinstance(reason, str) else type(reason).__name__, REASON_LIMIT)
+    shown = text[:SHOWN]
+    _warn(
+        f"{shown!r} is no reason of a failed login: it is stored as 'other', its text in details", shown, list(Reason)
+    )
+    given = normal_details(details)
+    try:
+        return normal_details({"reason": text, **(given or {})})
+    except ValueError:  # what the app gave fills the 4 KiB, and comes first
+        return given
+
+
+def _warn(what: str, name: str, known: Sequence[str]) -> None:
+    """Warn of *what* an app sent, once, and of its *name* tell the nearest of those that are *known*."""
+    if what in _warned or len(_warned) >= WARNINGS_LIMIT:
+        return
+    _warned.add(what)
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+    logger.warning("%s; the nearest is %r", what, str(nearest))
 
 
 def _describe(audit: AuditContext, sender: Sender, target: Target, error: BaseException) -> NewError:

@@ -12,7 +12,9 @@ Arguments of all three:
 ``method``    str, optional: how the user proved who they are, e.g. "password".
 ``details``   dict, optional: more facts, up to 4 KiB as JSON. Never put a secret here.
 
-``login_failed_signal`` also takes ``reason``, a ``vocabulary.Reason`` or its value, default "other".
+``login_failed_signal`` also takes ``reason``, a ``vocabulary.Reason`` or its value, default "other". Any other text is
+stored as "other", and in ``details`` as ``reason``, unless these have one or have no room for it. Other arguments are
+passed over. Of both the logger ``audit_service`` warns, once for each name, and tells the nearest that there is.
 
 ``send`` returns what the receivers answered; ``stored(answers)`` is the event's id. It raises ``AuditUnavailable`` when
 the event could not be stored: then answer with an error, not with a session. It raises ``TypeError`` or ``ValueError``

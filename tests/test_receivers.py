@@ -117,6 +117,70 @@ def test_what_a_signal_cannot_say_is_passed_over_or_refused(app: Flask) -> None:
 
 
 @pytest.fixture
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warnings that other tests have brought about come again."""
+    monkeypatch.setattr(receivers, "_warned", set())
+
+
+@pytest.mark.usefixtures("nothing_said")
+def test_an_unknown_argument_is_warned_of_once(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    odd: dict[str, Any] = {"user\nname": 1}
+    with app.app_context():
+        for _ in range(3):
+            login_signal.send(app, username="ada", detials={"a": 1}, method="sso")
+            login_failed_signal.send(app, username="ada", raeson="denied")
+            logout_signal.send(app, username="ada", **odd)
+            login_failed_signal.send(app, username="ada", reason="denied", method="sso", details={"a": 1})
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        "the signal 'login' takes no argument 'detials': it is passed over; the nearest is 'details'",
+        "the signal 'login-failed' takes no argument 'raeson': it is passed over; the nearest is 'reason'",
+        "the signal 'logout' takes no argument 'user\ufffdname': it is passed over; the nearest is 'username'",
+    ]
+    assert {(record.name, record.levelname) for record in caplog.records} == {("audit_service", "WARNING")}
+    assert len(logins(app)) == 12
+
+
+FULL = {"a": "x" * 4080}
+
+
+@pytest.mark.usefixtures("nothing_said")
+@pytest.mark.parametrize(
+    ("reason", "details", "stored"),
+    [
+        ("bad_pasword", None, {"reason": "bad_pasword"}),
+        ("locked\x00\ud800", {}, {"reason": "locked\ufffd\ufffd"}),
+        ("x" * 5000, {"a": 1}, {"a": 1, "reason": "x" * 255}),
+        ("locked", {"reason": "the app's own"}, {"reason": "the app's own"}),
+        ("locked", FULL, FULL),
+        (7, None, {"reason": "int"}),
+        (["locked"], None, {"reason": "list"}),
+        (None, None, None),
+    ],
+)
+def test_an_unknown_reason_is_kept_in_the_details(
+    app: Flask, caplog: pytest.LogCaptureFixture, *, reason: object, details: object, stored: object
+) -> None:
+    with app.app_context():
+        for _ in range(2):
+            login_failed_signal.send(app, username="ada", reason=reason, details=details)
+    assert [(item.reason, item.details) for item in logins(app)] == [("other", stored)] * 2
+    assert len(caplog.records) == (0 if reason is None else 1)
+    if reason == "bad_pasword":
+        (message,) = caplog.messages
+        assert message.startswith("'bad_pasword' is no reason of a failed login: it is stored as 'other', its text in ")
+        assert message.endswith("; the nearest is 'bad_password'")
+
+
+@pytest.mark.usefixtures("nothing_said")
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_warnings_are_bounded(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    with app.app_context():
+        for n in range(receivers.WARNINGS_LIMIT + 20):
+            login_failed_signal.send(app, username="ada", reason=f"made up {n}")
+    assert len(caplog.records) == len(receivers._warned) == receivers.WARNINGS_LIMIT
+
+
+@pytest.fixture
 def failing(app: Flask) -> FlaskClient:
     """The service with views that fail; their errors reach the client as 500, as in production."""
 
