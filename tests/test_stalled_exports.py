@@ -85,8 +85,12 @@ def stalled(address: tuple[str, int], token: dict[str, str]) -> socket.socket:
 def test_a_reader_who_stalls_holds_nothing_of_the_database(
     app: Flask, token: dict[str, str], engine: Engine, held: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "STALL", 0.3)
     with served(app) as address, contextlib.ExitStack() as stack:
+        with stalled(address, token), stalled(address, token):
+            assert held() == EACH
+            assert has_old_reader(engine)
+        eventually(lambda: held() == 0, "the exports of readers who left go on")
+        monkeypatch.setattr(stream, "STALL", 0.3)
         sockets = [stack.enter_context(stalled(address, token)) for _ in range(EACH)]
         eventually(lambda: held() == 0, "the exports of stalled readers go on")
         assert not has_old_reader(engine)
@@ -101,7 +105,7 @@ def has_old_reader(engine: Engine) -> bool:
     """Whether a transaction keeps SQLite's WAL from being reset, or PostgreSQL from cleaning up."""
     if engine.dialect.name == "postgresql":
         return count_idle(engine) > 0
-    with contextlib.closing(sqlite3.connect(str(engine.url.database))) as connection:
+    with contextlib.closing(sqlite3.connect(str(engine.url.database), timeout=0)) as connection:
         return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
 
 
