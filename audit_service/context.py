@@ -14,6 +14,7 @@ from audit_service import request_info, usernames
 from audit_service.accesses import Accesses
 from audit_service.errors import NotConfiguredError
 from audit_service.events import Actor, NewEvent
+from audit_service.repeats import Repeats
 from audit_service.settings import Settings
 from audit_service.tokens import KnownTokens
 from audit_service.trail.recorder import Recorder
@@ -40,6 +41,7 @@ class AuditContext:
     recorder: Recorder
     accesses: Accesses
     known_tokens: KnownTokens
+    repeats: Repeats
     writer: Engine
     app_name: str
     session_viewer: Callable[[], Viewer | None]

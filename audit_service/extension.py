@@ -12,6 +12,7 @@ from audit_service.context import EXTENSION, AuditContext, Viewer, current_conte
 from audit_service.database import add_functions, check_database, db, engine_options, make_writer, prepare_engine
 from audit_service.environment import load_settings
 from audit_service.errors import AuditUnavailable, NotConfiguredError, SettingsError
+from audit_service.repeats import Repeats
 from audit_service.settings import APP_LIMIT, Settings
 from audit_service.text import clean
 from audit_service.tokens import KnownTokens
@@ -44,13 +45,15 @@ class LoginAudit:
         recorder = _make_recorder(app, settings)
         with app.app_context():
             writer = make_writer(app.extensions["sqlalchemy"].engine)
+        app_name = settings.app_name or clean(app.name, APP_LIMIT)
         app.extensions[EXTENSION] = AuditContext(
             settings=settings,
             recorder=recorder,
             accesses=Accesses(),
             known_tokens=KnownTokens(),
+            repeats=Repeats(recorder, app_name),
             writer=writer,
-            app_name=settings.app_name or clean(app.name, APP_LIMIT),
+            app_name=app_name,
             session_viewer=self._session_viewer,
         )
         receivers.connect()

@@ -18,6 +18,7 @@ from audit_service.context import EXTENSION, AuditContext, context_of, current_c
 from audit_service.details import normal_details
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events import NewError, NewLogin
+from audit_service.repeats import Kind
 from audit_service.request_info import USERNAME_LIMIT, Sender, Target
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.text import clean
@@ -84,11 +85,14 @@ def on_logout(sender: object, *, username: object, **arguments: Any) -> UUID:
 
 
 def on_exception(sender: object, *, exception: BaseException, **_extra: Any) -> None:
-    """Record an unhandled exception. Whatever goes wrong here is logged: the original error goes its own way."""
+    """Record an unhandled exception, or count it if there were many of its kind.
+
+    Whatever goes wrong here is logged: the original error goes its own way.
+    """
     try:
         if isinstance(sender, Flask) and EXTENSION in sender.extensions:
             audit = context_of(sender)
-            audit.record(_describe(audit, request_info.sender(), request_info.target(), exception))
+            _record_error(audit, request_info.sender(), request_info.target(), exception)
     except Exception:
         logger.exception("an unhandled exception could not be recorded")
 
@@ -102,7 +106,7 @@ def error_recorder() -> Callable[[Exception], None]:
 
     def record(error: Exception) -> None:
         try:
-            audit.recorder.record(_describe(audit, sender, target, error))
+            _record_error(audit, sender, target, error)
         except Exception:
             logger.exception("an exception in a streamed answer could not be recorded")
 
@@ -179,17 +183,21 @@ def _warn(what: str, name: str, known: Sequence[str]) -> None:
     logger.warning("%s; the nearest is %r", what, str(nearest))
 
 
-def _describe(audit: AuditContext, sender: Sender, target: Target, error: BaseException) -> NewError:
-    return NewError(
+def _record_error(audit: AuditContext, sender: Sender, target: Target, error: BaseException) -> None:
+    kind = Kind(tracebacks.fingerprint(error), tracebacks.exception_type(error))
+    if not audit.repeats.admit(kind):
+        return
+    event = NewError(
         app=audit.app_name,
         username=target.username,
         remote_addr=sender.remote_addr,
         request_id=sender.request_id,
-        exception_type=tracebacks.exception_type(error),
+        exception_type=kind.exception_type,
         message=tracebacks.message(error),
         traceback=tracebacks.format_traceback(error),
-        fingerprint=tracebacks.fingerprint(error),
+        fingerprint=kind.fingerprint,
         http_method=target.http_method,
         path=target.path,
         endpoint=target.endpoint,
     )
+    audit.record(event)

@@ -1,9 +1,12 @@
 """Signals and exceptions become events."""
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
@@ -16,8 +19,12 @@ from audit_service.events import NewLogin
 from audit_service.history.filters import ErrorFilters, LoginFilters, Question
 from audit_service.history.items import ErrorItem, LoginItem
 from audit_service.history.query import list_events
+from audit_service.repeats import WINDOW, Kind
 from audit_service.text import clean
+from audit_service.trail.flood import RECORDED
 from audit_service.vocabulary import Action, Outcome, Reason
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def logins(app: Flask) -> list[LoginItem]:
@@ -216,6 +223,46 @@ def test_an_exception_becomes_an_event(app: Flask, failing: FlaskClient) -> None
     assert item.message == "password=***"
     assert "in raises" in item.traceback
     assert "hunter2" not in f"{item}"
+
+
+def test_errors_of_a_kind_that_come_again_and_again_are_counted(app: Flask, failing: FlaskClient) -> None:
+    with time_machine.travel(NOON, tick=False) as clock:
+        for _ in range(RECORDED + 3):
+            assert failing.get("/raises").status_code == 500
+            clock.shift(1)
+        failing.get("/breaks_the_session")  # another kind
+        assert len(errors(app)) == RECORDED + 1
+        clock.move_to(NOON + WINDOW)
+        failing.get("/raises")
+        first, *_ = errors(app)
+        (told,) = [item for item in errors(app) if item.traceback == ""]
+    assert told.message == "… and 3 more of this kind between 2026-01-31T12:00:10Z and 2026-01-31T12:00:12Z"
+    assert (told.fingerprint, told.exception_type) == (first.fingerprint, "ValueError")
+    assert len(errors(app)) == RECORDED + 3  # the newest begins another window
+
+
+def test_what_was_counted_is_told_when_the_recorder_stops(app: Flask, failing: FlaskClient) -> None:
+    for _ in range(RECORDED + 2000):
+        context_of(app).repeats.admit(Kind("v1:same", "ValueError"))
+    context_of(app).recorder.start()
+    context_of(app).recorder.stop()
+    (told,) = errors(app)
+    assert told.message.startswith("… and 2,000 more of this kind between ")
+
+
+def test_what_was_counted_is_told_when_its_window_is_over(
+    app: Flask, failing: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if no further error comes."""
+    monkeypatch.setattr("audit_service.trail.keeper.CHORE_INTERVAL", 0)
+    with time_machine.travel(datetime.now(UTC) - WINDOW, tick=False):
+        for _ in range(RECORDED + 1):
+            failing.get("/raises")
+    deadline = time.monotonic() + 20
+    while len(errors(app)) < RECORDED + 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert errors(app)[0].message.startswith("… and 1 more of this kind")
 
 
 def test_a_broken_request_session_is_no_obstacle(app: Flask, failing: FlaskClient) -> None:

@@ -93,6 +93,7 @@ class Recorder:
         self.queue_limit = queue_limit
         self.identity = Identity(url)
         self._chores: list[Callable[[], object]] = []
+        self._farewells: list[Callable[[], object]] = []
         self._start_lock = threading.Lock()
         _recorders.add(self)
         self._process: int | None = None
@@ -177,6 +178,10 @@ class Recorder:
                 raise AuditUnavailable(f"the event could not be stored: {first_line(each.error)}") from each.error
         return [place for place, each in enumerate(waiting) if each.error is not None]
 
+    def add_farewell(self, job: Callable[[], object]) -> None:
+        """Let *job* be done as the recorder stops; what it records is stored. It raises nothing."""
+        self._farewells.append(job)
+
     def start(self) -> None:
         """Start the threads of this process, if they do not run. What a fork left behind is not used."""
         if self._process == os.getpid():
@@ -197,6 +202,8 @@ class Recorder:
         with self._start_lock:
             if self._process != os.getpid():
                 return
+            for job in self._farewells:
+                job()
             self._queue.put(None)
             self._writer_ended.wait(self.timeout * (1 + SPOOL_SHARE))
             self._keeper.stop()
