@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -36,7 +36,7 @@ from tests.fault_tools import (
     small_disk,
     wait_for_empty_spool,
 )
-from tests.postgres import NoPostgresError, Postgres, private_postgres
+from tests.postgres import NoPostgresError, Postgres, free_port, private_postgres
 from tests.server import Service, started_service
 
 TIMEOUT = 2.0  # AUDIT_WRITE_TIMEOUT
@@ -179,6 +179,26 @@ def expect_status(url: str, status: int) -> None:
     while (answered := log_in_once(url)[0]) != status:
         assert time.monotonic() < deadline, f"still {answered}"
         time.sleep(0.05)
+
+
+def kill_main_process(database_url: str, folder: Path, times: int, progress: Progress = lambda _: None) -> str:
+    """Kill the process that made the workers, and start the service again on the same port at once."""
+    config = settings(database_url, folder, AUDIT_PORT=free_port())
+    longest = 0.0
+    with ExitStack() as services:
+        service = services.enter_context(started_service(config))
+        with Clients(service.url) as clients:
+            for n in range(times):
+                clients.wait_for(20)
+                service.kill((signal.SIGKILL, signal.SIGQUIT)[n % 2])
+                started = time.monotonic()
+                service = services.enter_context(started_service(config))
+                clients.wait_for(20)
+                longest = max(longest, time.monotonic() - started)
+                progress(1)
+    trail = settle(database_url, folder, clients)
+    counted = f"{len(clients.acknowledged)} acknowledged, {trail.size} in the trail"
+    return f"{counted}, {clients.broken} connections broken, up again within {longest:.1f} s"
 
 
 def stop_under_load(database_url: str, folder: Path) -> str:
@@ -333,6 +353,7 @@ def expect(url: str, status: int, username: str, acknowledged: list[str], tries:
 LONG: list[tuple[str, int, Callable[[Postgres, Path, int, Progress], str]]] = [
     ("kill -9 of a worker, PostgreSQL", 200, lambda s, f, n, p: kill_workers(migrated(s.url()), f, n, p)),
     ("kill -9 of a worker, SQLite", 50, lambda _, f, n, p: kill_workers(migrated(f"sqlite:///{f}/a.db"), f, n, p)),
+    ("kill -9 and SIGQUIT of the main process", 20, lambda s, f, n, p: kill_main_process(migrated(s.url()), f, n, p)),
     ("kill -9 and immediate stop of PostgreSQL", 20, kill_postgres),
     ("SIGSTOP of PostgreSQL", 10, hang_postgres),
     ("connection cut after the commit", 50, cut_after_commit),

@@ -40,6 +40,13 @@ class Service:
 
     url: str
     process: "subprocess.Popen[str]"
+    killed_by: int = 0
+
+    def kill(self, signum: int) -> None:
+        """End the main process by a signal that it cannot hear, and leave its workers alone."""
+        self.killed_by = signum
+        self.process.send_signal(signum)
+        self.process.wait(timeout=10)
 
     def workers(self) -> list[int]:
         """The process ids of the workers that live."""
@@ -50,15 +57,15 @@ class Service:
 
 @contextlib.contextmanager
 def started_service(settings: Mapping[str, object]) -> Iterator[Service]:
-    """Run ``audit-service serve``; end it with SIGTERM and expect it to go quietly."""
-    port = free_port()
-    environ = environment({"AUDIT_PORT": port, **settings})
+    """Run ``audit-service serve``; end it with SIGTERM, unless it was killed, and expect all of it to go quietly."""
+    settings = {"AUDIT_PORT": free_port(), **settings}
     command = [sys.executable, "-m", "audit_service.cli", "serve"]
-    process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, env=environment(settings), stdout=pipe, stderr=subprocess.STDOUT, text=True)
+    service = Service(f"http://127.0.0.1:{settings['AUDIT_PORT']}", process)
     try:
-        url = f"http://127.0.0.1:{port}"
-        wait_until_up(url, process)
-        yield Service(url, process)
+        wait_until_up(service.url, process)
+        yield service
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -66,7 +73,7 @@ def started_service(settings: Mapping[str, object]) -> Iterator[Service]:
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-    assert process.returncode == 0, output
+    assert process.returncode == -service.killed_by, output
     assert "Traceback" not in output, output
 
 

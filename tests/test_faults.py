@@ -69,6 +69,10 @@ def test_hung_postgres_where_the_account_is_read(server: Postgres, tmp_path: Pat
     assert max(seconds for _, seconds in answers) <= faults.TIMEOUT + 0.5, answers
 
 
+def test_a_killed_main_process(database_url: str, tmp_path: Path) -> None:
+    faults.kill_main_process(database_url, tmp_path, 2)
+
+
 def test_a_stop_under_load(database_url: str, tmp_path: Path) -> None:
     faults.stop_under_load(database_url, tmp_path)
 

@@ -1,7 +1,9 @@
 """The main job with a real client: start the service, log in right and wrong, read who logged in."""
 
+import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +14,7 @@ from audit_service.accounts import add_account
 from audit_service.tokens import add_token
 from audit_service.vocabulary import Role, Scope
 from tests.conftest import ACTOR, PASSWORD, new_postgres_database
-from tests.server import running_service
+from tests.server import running_service, started_service
 
 
 @pytest.fixture
@@ -119,6 +121,15 @@ def test_hostile_bytes_on_the_wire(service: httpx.Client, reader: dict[str, str]
     assert {answer.headers["Content-Type"] for answer in answers} == {"application/problem+json"}
     names = [item["username"] for item in service.get("/api/logins", headers=reader).json()["items"]]
     assert names == ["\ufffd", "\ufffd\ufffd\ufffd"]
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_the_end_of_the_terminal_is_the_end_of_the_service(config: dict[str, object]) -> None:
+    with started_service(config) as service:
+        workers = service.workers()
+        service.process.send_signal(signal.SIGHUP)
+        assert service.process.wait(timeout=20) == 0
+        assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
 
 
 FORM = "application/x-www-form-urlencoded"

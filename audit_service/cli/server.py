@@ -1,7 +1,9 @@
 """Commands that bring the service up."""
 
+import errno
 import secrets
 import socket
+import time
 from datetime import UTC, datetime
 
 import click
@@ -18,6 +20,7 @@ from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import AdminAction, Role, Scope
 
 FIRST_ACCOUNT = "admin"
+PORT_PATIENCE = 2.0  # seconds
 
 
 @click.command()
@@ -55,7 +58,7 @@ def setup(ctx: click.Context) -> None:
 
 @click.command()
 def serve() -> None:
-    """Serve on AUDIT_HOST and AUDIT_PORT; SIGTERM and Ctrl-C stop it."""
+    """Serve on AUDIT_HOST and AUDIT_PORT; SIGTERM, Ctrl-C and closing the terminal stop it."""
     settings = load_settings()
     settings.signing_key()  # what is missing is said here, once, and not by each worker
     with open_engine(settings) as engine:
@@ -86,12 +89,24 @@ def _record(settings: Settings, action: AdminAction) -> None:
 
 
 def _free_address(host: str, port: int) -> str:
-    """Return the IP address of *host*; raise ``SettingsError`` if there is none, or something listens there already."""
-    try:
-        family, _type, _protocol, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise SettingsError(f"cannot listen on {host} port {port} (AUDIT_HOST, AUDIT_PORT): {error.strerror}") from None
+    """Return the IP address of *host*; raise ``SettingsError`` if there is none, or something listens there already.
+
+    Workers whose main process was killed need a moment to end, so a taken port is looked at again for a while.
+    """
+    deadline = time.monotonic() + PORT_PATIENCE
+    while True:
+        try:
+            return _probe(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                message = f"cannot listen on {host} port {port} (AUDIT_HOST, AUDIT_PORT): {error.strerror}"
+                raise SettingsError(message) from None
+        time.sleep(0.1)
+
+
+def _probe(host: str, port: int) -> str:
+    family, _type, _protocol, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
     return str(address[0])

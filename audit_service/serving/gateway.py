@@ -10,6 +10,7 @@ from typing import NamedTuple
 from granian.rsgi import Scope
 
 from audit_service.serving.bodies import Bodies, NoRoomError
+from audit_service.serving.parent import end_with_parent
 from audit_service.serving.protocol import Headers, HTTPProtocol
 from audit_service.serving.streams import ClientGoneError
 from audit_service.serving.wsgi import Application, answer
@@ -52,12 +53,13 @@ class Gateway:
         self._body_limit = body_limit
         self._bodies = Bodies()
         self._requests: SimpleQueue[_Request] = SimpleQueue()
+        self._unanswered = 0  # how many are in the queue or in a thread
+        self._started = 0  # threads
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the threads."""
+        """Begin: SIGTERM is heard from now on."""
         self._loop = loop
-        for number in range(self._threads):
-            threading.Thread(target=self._work, name=f"request-{number}", daemon=True).start()
+        end_with_parent()
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Answer one request, or refuse it."""
@@ -81,6 +83,10 @@ class Gateway:
         if self._requests.qsize() >= WAITING:
             protocol.response_bytes(*self._refusals.too_many)
             return
+        self._unanswered += 1
+        if self._started < min(self._unanswered, self._threads):  # each takes memory that it does not give back
+            self._started += 1
+            threading.Thread(target=self._work, name=f"request-{self._started}", daemon=True).start()
         answered = self._loop.create_future()
         self._requests.put(_Request(scope, protocol, body, answered))
         await answered
@@ -96,10 +102,10 @@ class Gateway:
             except BaseException:  # whatever ends one request must not end the thread
                 logger.exception("a request failed outside of the app's own care")
                 request.protocol.response_bytes(*self._refusals.failed)  # does nothing if an answer has begun
-            self._loop.call_soon_threadsafe(_finish, request.answered)
+            self._loop.call_soon_threadsafe(self._finish, request.answered)
             del request  # its body must not wait for the next one
 
-
-def _finish(answered: asyncio.Future[None]) -> None:
-    if not answered.done():  # cancelled: the client has gone away
-        answered.set_result(None)
+    def _finish(self, answered: asyncio.Future[None]) -> None:
+        self._unanswered -= 1
+        if not answered.done():  # cancelled: the client has gone away
+            answered.set_result(None)

@@ -1,22 +1,24 @@
 """granian, as it is set up here: the process that makes the workers."""
 
+import signal
+
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from audit_service.serving.connections import allow_connections
+from audit_service.serving.parent import STOP_TIMEOUT
 
-STOP_TIMEOUT = 10  # seconds that a worker has to end in order
 HEAD_TIMEOUT = 30.0  # seconds for the head of a request, and between two requests of a connection
 
 
 def make_server(target: str, address: str, port: int, *, workers: int, threads: int) -> MPServer:
     """Make a server whose *workers* call *target*, which makes a ``Gateway`` with so many *threads*.
 
-    SIGTERM and Ctrl-C stop it in order.
+    SIGTERM, Ctrl-C and the end of the terminal (SIGHUP, unless it was ignored, as by ``nohup``) stop it in order.
     """
-    return MPServer(
+    server = MPServer(
         target,
         factory=True,
         interface=Interfaces.RSGI,
@@ -32,3 +34,7 @@ def make_server(target: str, address: str, port: int, *, workers: int, threads: 
         log_access=False,
         log_level=LogLevels.error,
     )
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    hang_up = signal.SIG_IGN if is_ignored else server.signal_handler_interrupt
+    server.on_startup(lambda: signal.signal(signal.SIGHUP, hang_up))  # granian's own makes the workers anew
+    return server
