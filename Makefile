@@ -30,7 +30,7 @@ format: .venv/dev ## put the code into its one format
 test-faults: .venv/dev ## the long proofs: kill, hang, fill and cut, and lose nothing (about 15 minutes)
 	$(RUN)/python -m tests.faults
 
-test-security: .venv/dev ## the long proofs of security: fuzz, inject, hunt for secrets, time and flood (about an hour)
+test-security: .venv/dev ## the long proofs of security: fuzz, inject, hunt for secrets, time, crowd and flood (about an hour)
 	$(RUN)/python -m tests.security $(ARGS)
 
 bench: .venv/dev ## logins per second next to other ways of keeping them (needs wrk; about 6 minutes)
