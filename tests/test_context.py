@@ -16,7 +16,7 @@ from audit_service.signals import login_signal
 from audit_service.vocabulary import Role, Scope
 from tests.conftest import PASSWORD
 from tests.factories import LoginFactory
-from tests.test_lists import busy_writer
+from tests.test_lists import PATIENCE, busy_writer
 from tests.test_refusals import wait_until
 from tests.test_reports import ADA, new_token, report
 
@@ -47,6 +47,7 @@ def test_no_connection_is_held_while_an_event_is_stored(
     app.add_url_rule("/fails", view_func=fail)
     app.config["PROPAGATE_EXCEPTIONS"] = False
     recorder, pool = context_of(app).recorder, pool_of(app)
+    recorder.timeout = PATIENCE
     shop, reader = new_token(app, "shop"), new_token(app, "reader", Scope.READ)
     client.post("/login/", data={"username": "user", "password": PASSWORD})
     report(client, shop, ADA)  # the use of the tokens is noted, which is a change

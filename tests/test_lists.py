@@ -1,12 +1,13 @@
 """Lists of events keep nobody waiting: they go in by parts, one list at a time."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
 
 from audit_service.context import context_of
@@ -19,6 +20,8 @@ from tests.factories import LoginFactory
 from tests.fault_tools import read_trail
 from tests.test_refusals import wait_until
 from tests.test_reports import ADA, new_token, report
+
+PATIENCE = 20  # seconds: nothing shall go to the spool because the machine is slow
 
 
 @contextmanager
@@ -34,6 +37,7 @@ def busy_writer(recorder: Recorder, engine: Engine) -> Iterator[NewEvent]:
 
 
 def test_a_login_waits_for_one_part_of_a_list(recorder: Recorder, database_url: str, engine: Engine) -> None:
+    recorder.timeout = PATIENCE
     events, login = LoginFactory.build_batch(500), LoginFactory.build()
     with ThreadPoolExecutor(2) as threads:
         with busy_writer(recorder, engine):
@@ -49,6 +53,7 @@ def test_a_login_waits_for_one_part_of_a_list(recorder: Recorder, database_url: 
 
 
 def test_a_few_lists_wait_and_no_more(recorder: Recorder, database_url: str, engine: Engine) -> None:
+    recorder.timeout = PATIENCE
     lists = [LoginFactory.build_batch(2) for _ in range(WAITING + 1)]
     with ThreadPoolExecutor(WAITING + 1) as threads:
         with busy_writer(recorder, engine):
@@ -63,14 +68,12 @@ def test_a_few_lists_wait_and_no_more(recorder: Recorder, database_url: str, eng
     assert read_trail(database_url).size == 2 + 2 * len(lists)
 
 
-def test_a_turn_that_does_not_come(recorder: Recorder, database_url: str) -> None:
-    recorder.start()
-    recorder.timeout = 0.2
-    with recorder._lists.turn(0), pytest.raises(BusyError):
-        recorder.record_all(LoginFactory.build_batch(2))
-    recorder.record_all(LoginFactory.build_batch(2))
-    assert read_trail(database_url).size == 2
-    assert recorder.counters.refused == 0
+def test_a_turn_that_does_not_come() -> None:
+    lists = Lists(1000)
+    with lists.turn(0), pytest.raises(BusyError, match="took too long"), lists.turn(0.01):
+        pytest.fail("two have the turn")
+    with lists.turn(0):
+        assert lists._places._value == WAITING, "who did not get the turn takes no place"
 
 
 @pytest.mark.parametrize(("limit", "part"), [(1, 1), (3, 1), (60, 30), (1000, PART)])
@@ -90,19 +93,20 @@ def test_a_list_that_takes_too_long(database_url: str, engine: Engine, capfd: py
     started = time.monotonic()
     with pytest.raises(AuditUnavailable):
         recorder.record_all(events)
-    assert time.monotonic() - started < recorder.timeout * (LIST_TIMEOUTS + SPOOL_SHARE) + 0.2
+    assert time.monotonic() - started < recorder.timeout * (LIST_TIMEOUTS + SPOOL_SHARE) + 0.8  # all would take 2.5 s
     recorder.stop()
     ids = read_trail(database_url).ids
-    assert ids[: 3 * PART] == [str(event.id) for event in events[: 3 * PART]], "some are stored, in their order"
+    assert ids == [str(event.id) for event in events[: len(ids)]], "what is stored is the beginning"
     told = capfd.readouterr().err
     assert all(str(event.id) in ids or str(event.id) in told for event in events), "what is refused is on stderr"
 
 
-def test_a_reporter_hears_when_to_send_a_list_again(make_app: Callable[..., Flask]) -> None:
-    app = make_app(AUDIT_WRITE_TIMEOUT=0.3)
-    client, shop, recorder = app.test_client(), new_token(app, "shop"), context_of(app).recorder
+def test_a_reporter_hears_when_to_send_a_list_again(app: Flask, client: FlaskClient) -> None:
+    shop, recorder = new_token(app, "shop"), context_of(app).recorder
     assert report(client, shop, [ADA, ADA]).status_code == 200
-    with recorder._lists.turn(0):
+    with ExitStack() as places:
+        for _ in range(1 + WAITING):
+            places.enter_context(recorder._lists._places)
         answer = report(client, shop, [ADA, ADA])
         assert (answer.status_code, answer.content_type) == (503, "application/problem+json")
         assert answer.headers["Retry-After"] == "1"
