@@ -360,7 +360,7 @@ LONG: list[tuple[str, int, Callable[[Postgres, Path, int, Progress], str]]] = [
     ("disk full, SQLite", 10, lambda _, f, n, p: fill_disk_of_sqlite(f, n, p)),
     ("disk full, spool", 10, fill_disk_of_spool),
     ("immediate stop of PostgreSQL, two services in one folder", 20, share_a_folder),
-    ("the SQLite file moved away and replaced", 50, lambda _, f, n, p: swap_sqlite_file(f, n, p)),
+    ("the SQLite file moved away and replaced", 15, lambda _, f, n, p: swap_sqlite_file(f, n, p)),
 ]
 
 

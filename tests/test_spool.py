@@ -197,7 +197,7 @@ def test_two_services_in_one_folder(database_url: str, other_url: str, path: Pat
     engine = make_engine(Settings(database_url=database_url).url, writes=True)
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE trail_head RENAME TO elsewhere"))
-    ours = Recorder(Settings(database_url=database_url).url, spool_path=path, timeout=0.5)
+    ours = Recorder(Settings(database_url=database_url).url, spool_path=path)
     ids = [str(ours.record(event)) for event in LoginFactory.build_batch(5)]
     ours.stop()
     assert ours.counters.spooled == 5
