@@ -251,7 +251,7 @@ def test_setup_prints_the_first_account_and_token_once(
     engine_settings = succeed("accounts", "list")
     assert "admin" in engine_settings
     migrated, there = succeed("setup").splitlines()
-    assert migrated.endswith(" is at revision 0004")
+    assert migrated.endswith(" is at revision 0005")
     assert "there are accounts already" in there
 
 
@@ -267,7 +267,7 @@ def test_a_database_that_is_not_migrated(
     result = run(*command)
     assert (result.exit_code, result.stderr) == (
         1,
-        "Error: the database is at revision (none), this program needs 0004: run 'audit-service migrate'\n",
+        "Error: the database is at revision (none), this program needs 0005: run 'audit-service migrate'\n",
     )
 
 
