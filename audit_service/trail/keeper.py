@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from audit_service.errors import IdTakenError
 from audit_service.events import NewEvent
-from audit_service.outages import DATABASE_ERRORS
+from audit_service.outages import DATABASE_ERRORS, is_unmigrated
 from audit_service.trail.counters import Counters
 from audit_service.trail.link import Link
 from audit_service.trail.spool import Spool
@@ -99,16 +99,18 @@ class Keeper:
         try:
             if self._link.is_there() and self._is_up.is_set():
                 return
-            self._check_revision()
             self._link.probe(self._deadline())
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look is in a second
+            if is_unmigrated(error):
+                self._check_revision()
             self.lose(error)
         else:
             self._find()
+            self._check_revision()  # only now: nobody waits for it
 
     def _check_revision(self) -> None:
-        """Say what is wrong with the revision, once. The trail may work all the same: that is what the probe is for."""
-        with suppress(*DATABASE_ERRORS):  # the probe will tell
+        """Say what is wrong with the revision, once; the trail may work all the same."""
+        with suppress(*DATABASE_ERRORS):  # the next probe tells of a lost database
             fault = self._link.revision_fault(self._deadline())
             if fault and fault != self.fault:
                 logger.error(fault)
