@@ -1,7 +1,8 @@
 """What ours is compared with: the ways in which a Flask app keeps, or does not keep, its logins.
 
-Each is a factory for the same ``POST /login/`` with a username and no password. Ours, ``audit_service.app:create_app``,
-also checks the name, makes a session and signs its cookie, which ``unrecorded`` measures alone.
+Each is a factory for the same ``POST /login/`` with a username and no password. Ours, of which
+``audit_service.app:create_worker`` makes a worker, also checks the name, makes a session and signs its cookie, which
+``unrecorded`` measures alone.
 """
 
 import os

@@ -33,7 +33,7 @@ wrk.method = "POST"
 wrk.body = "username=ada"
 wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"
 """
-OURS = "audit_service.app:create_app"
+OURS = "audit_service.app:create_worker"  # for RSGI, as `audit-service serve` has it
 CONTESTANTS = {
     "bare view": ("benchmarks.contestants:bare", None),
     "our view, nothing stored": ("benchmarks.contestants:unrecorded", "sqlite"),
@@ -49,8 +49,13 @@ CONTESTANTS = {
 def served(target: str, settings: dict[str, str], threads: int) -> Iterator[tuple[str, list[int]]]:
     """Serve *target* with granian, two workers; yield its URL and the workers' process ids."""
     port = free_port()
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "--workers", "2", "--no-ws"]
-    command += ["--blocking-threads", str(threads), "--log-level", "error", "--port", str(port), target]
+    command = [sys.executable, "-m", "granian", "--factory", "--workers", "2", "--no-ws", "--http", "1"]
+    if target == OURS:
+        command += ["--interface", "rsgi"]
+        settings = {**settings, "AUDIT_THREADS": str(threads)}
+    else:
+        command += ["--interface", "wsgi", "--blocking-threads", str(threads)]
+    command += ["--log-level", "error", "--port", str(port), target]
     process = subprocess.Popen(command, env=environment(settings), text=True)
     try:
         url = f"http://127.0.0.1:{port}"

@@ -2,7 +2,7 @@
 
 import signal
 
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
@@ -26,6 +26,7 @@ def make_server(target: str, address: str, port: int, *, workers: int, threads: 
         port=port,
         workers=workers,
         respawn_failed_workers=True,
+        loop=Loops.uvloop,  # asyncio's own loses SIGTERM when more threads wake it at once than its pipe has room for
         workers_kill_timeout=STOP_TIMEOUT,  # one that is told to stop while it starts does not hear it
         http=HTTPModes.http1,  # to tell it from HTTP/2 granian would wait for the first byte without end
         http1_settings=HTTP1Settings(header_read_timeout=int(HEAD_TIMEOUT * 1000)),
