@@ -15,7 +15,8 @@ from audit_service.errors import AuditUnavailable, BusyError
 from audit_service.events import NewEvent
 from audit_service.settings import Settings
 from audit_service.trail.lists import PART, WAITING, Lists
-from audit_service.trail.recorder import LIST_TIMEOUTS, SPOOL_SHARE, Recorder, _Waiting
+from audit_service.trail.recorder import LIST_TIMEOUTS, Recorder
+from audit_service.trail.writer import SPOOL_SHARE, _Waiting
 from tests.factories import LoginFactory
 from tests.fault_tools import read_trail
 from tests.test_refusals import wait_until
@@ -31,7 +32,7 @@ def busy_writer(recorder: Recorder, engine: Engine) -> Iterator[NewEvent]:
     recorder.record(LoginFactory.build())
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE trail_head SET size = size")
-        recorder._queue.put(_Waiting(event, time.monotonic() + recorder.timeout))
+        recorder._writer._queue.put(_Waiting(event, time.monotonic() + recorder.timeout))
         wait_until(lambda: recorder.queue_length() == 0, "the writer does not take the event")
         yield event
 
