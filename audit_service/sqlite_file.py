@@ -25,6 +25,14 @@ _unfinished: "set[FileConnection]" = set()  # closed, but for what has to be don
 class MovedError(sqlite3.OperationalError):
     """The file that was opened is not the one at its path any more: what is written to it may be lost."""
 
+    sqlite_errorcode = sqlite3.SQLITE_READONLY_DBMOVED
+
+
+class CannotOpenError(sqlite3.OperationalError):
+    """There is no file that can be opened; the message says why, and what to do."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+
 
 class FileConnection(sqlite3.Connection):
     """A connection that knows which files it has open; in WAL mode, with commits that survive a power cut."""
@@ -109,7 +117,7 @@ def make(path: Path) -> None:
 def connect(path: Path, remedy: str, **options: Any) -> FileConnection:
     """Open the file at *path*, which must exist; threads may share the connection.
 
-    Raises ``sqlite3.OperationalError``, which names the path, the reason and the *remedy*.
+    Raises ``CannotOpenError``, which names the path, the reason and the *remedy*, ``MovedError``, or what SQLite says.
     """
     options = {**options, "uri": True, "check_same_thread": False, "isolation_level": None, "factory": FileConnection}
     connection: FileConnection | None = None
@@ -125,7 +133,7 @@ def connect(path: Path, remedy: str, **options: Any) -> FileConnection:
             connection.really_close()
         reason = _reason(path)
         if isinstance(error, sqlite3.OperationalError) and reason:
-            raise sqlite3.OperationalError(f"cannot open {path}: {reason}; {remedy}") from error
+            raise CannotOpenError(f"cannot open {path}: {reason}; {remedy}") from error
         raise
     return connection
 

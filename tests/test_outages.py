@@ -17,6 +17,7 @@ from audit_service.database import make_engine
 from audit_service.models import Account, ErrorEvent, TrailHead
 from audit_service.outages import DATABASE_ERRORS, is_outage, is_unmigrated
 from audit_service.settings import Settings
+from audit_service.sqlite_file import MovedError
 from audit_service.tokens import add_token
 from audit_service.trail.turnstile import Turnstile
 from audit_service.vocabulary import Role, Scope
@@ -154,6 +155,11 @@ def hide(engine: Engine, _stack: ExitStack) -> None:
     path.mkdir()
 
 
+def move(engine: Engine, _stack: ExitStack) -> None:
+    path = Path(str(engine.url.database))
+    path.rename(path.with_suffix(".away"))
+
+
 def nothing(_engine: Engine, _stack: ExitStack) -> None:
     pass
 
@@ -165,6 +171,7 @@ def nothing(_engine: Engine, _stack: ExitStack) -> None:
         (damage, ["SELECT * FROM login_events", CHANGE], OUTAGE),
         (overwrite, [CHANGE], OUTAGE),
         (hide, [CHANGE], OUTAGE),
+        (move, ["SELECT * FROM login_events"], OUTAGE),
         (nothing, ["PRAGMA query_only = ON", CHANGE], OUTAGE),
         (nothing, ["PRAGMA max_page_count = 1", "CREATE TABLE more AS SELECT zeroblob(100000)"], OUTAGE),
         (nothing, ["DROP TABLE trail_head", CHANGE], UNMIGRATED),
@@ -197,6 +204,10 @@ def test_what_the_driver_of_sqlite_says(database_url: str, tmp_path: Path) -> No
         assert meaning(lambda: turnstiles[1].passed(time.monotonic()).__enter__()) == OUTAGE
     for turnstile in turnstiles:
         turnstile.close()
+
+
+def test_a_file_that_is_moved_is_an_outage() -> None:
+    assert is_outage(MovedError())
 
 
 def test_other_errors_say_nothing_of_the_database() -> None:
