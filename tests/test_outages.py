@@ -199,6 +199,7 @@ def test_what_the_driver_of_sqlite_says(database_url: str, tmp_path: Path) -> No
     connection = sqlite3.connect(str(path))
     assert meaning(lambda: connection.execute("SELECT ?", (object(),))) == FAULT
     connection.close()
+    assert is_outage(MovedError("the file was moved"))
     turnstiles = Turnstile(tmp_path / "a"), Turnstile(tmp_path / "a")
     with turnstiles[0].passed(time.monotonic()):
         assert meaning(lambda: turnstiles[1].passed(time.monotonic()).__enter__()) == OUTAGE
