@@ -66,7 +66,7 @@ def require_token(scope: Scope) -> str:
             f"the Authorization header carries no valid token: {_how(scope)}",
             www_authenticate=_challenge("invalid_token"),
         )
-    if scope is Scope.REPORT:  # whoever reads needs the database anyway
+    if scope is Scope.REPORT:  # reading needs the database anyway
         known.remember(sent, scope, token)
     if is_use_due(token):
         _note_use(token)

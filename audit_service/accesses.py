@@ -64,7 +64,7 @@ def question_details(question: dict[str, list[str]]) -> dict[str, Any] | None:
     """Return the details of a look: the parameters of its *question*, but not which page of the result it was.
 
     Of a question that is longer than an event may be these are the names of the parameters, the SHA-256 of the whole as
-    JSON (names sorted, no spaces, UTF-8), and the begin of that JSON: who pads a question hides nothing behind another.
+    JSON (names sorted, no spaces, UTF-8), and the beginning of that JSON: padding hides no question.
     """
     asked = {name: list(values) for name, values in sorted(question.items()) if values and name not in _PAGE}
     try:

@@ -58,7 +58,7 @@ class AuditContext:
         """Record *events* as ``record`` does, in their order."""
         end_reading()
         if self.recorder.spool_path and has_request_context() and request.environ.get(_AWAY):
-            self.recorder.put_aside(events)
+            self.recorder.record_in_spool(events)
         else:
             self.recorder.record_all(events)
 

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.abc import Params, Query
 from psycopg.pq import TransactionStatus
 
-# Set at the start of a session, only to see whether it is ours: nobody else has such a parameter.
+# Set at the start of a session, only to see whether it is ours: no other program has such a parameter.
 _MARK = "audit_service.session"
 _REFUSAL = "unsupported startup parameter"  # PgBouncer's words: it has no code for it
 _OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)")

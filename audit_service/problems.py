@@ -31,8 +31,8 @@ KINDS = [
     Kind(
         503,
         "unavailable",
-        "The database does not answer, takes no changes or is not migrated, nothing can be recorded, or too much is "
-        "asked for at once: try again.",
+        "The database does not answer, takes no changes or is not migrated, events cannot be recorded, or too many "
+        "requests came at once: try again.",
     ),
 ]
 

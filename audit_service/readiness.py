@@ -1,4 +1,4 @@
-"""Whether this process can do its work, as ``GET /readyz`` tells it: to anybody, as often as they ask."""
+"""Whether this process can do its work, as ``GET /readyz`` tells it: open to all, so cheap to ask."""
 
 import logging
 import sqlite3
@@ -34,7 +34,7 @@ class _Last:
 def readiness() -> tuple[bool, dict[str, Any]]:
     """Tell whether logins can be checked and recorded, and why, or why not.
 
-    The answer is made once a second at most; who asks meanwhile gets the last one. The counters are those of the
+    The answer is made once a second at most; requests in between get the last one. The counters are those of the
     process that answers; the spool is that of the machine. Ages are in seconds.
     """
     last: _Last = current_app.extensions.setdefault(LAST, _Last())
@@ -66,7 +66,7 @@ def _look(last: _Last) -> tuple[bool, dict[str, Any]]:
                 spool = file.state()._asdict()
             last.spool_error = ""
         except (OSError, sqlite3.Error) as error:
-            spool = "cannot be used"  # why is for those who read the log
+            spool = "cannot be used"  # the log says why: this answer is open to all
             if str(error) != last.spool_error:
                 logger.warning("the spool cannot be used: %s", error)
             last.spool_error = str(error)

@@ -100,7 +100,7 @@ def on_exception(sender: object, *, exception: BaseException, **_extra: Any) -> 
 def error_recorder() -> Callable[[Exception], None]:
     """Return what records an exception as one of the current request, also after that: for answers that are streamed.
 
-    Flask tells nobody of these. Whatever goes wrong in recording is logged.
+    Flask sends no signal for these. What goes wrong in recording is logged.
     """
     audit, sender, target = current_context(), request_info.sender(), request_info.target()
 
@@ -132,11 +132,11 @@ def _record(
     arguments: dict[str, Any],
     reason: Reason | None = None,
 ) -> UUID:
-    """Record what a signal said; *arguments* that ``signals`` does not name are passed over, with a warning."""
+    """Record what a signal said; *arguments* that ``signals`` does not name are ignored, with a warning."""
     if not arguments.keys() <= _OPTIONAL:
         known = ["username", *sorted(_OPTIONAL), *(["reason"] if signal is login_failed_signal else [])]
         for name in (clean(name, SHOWN) for name in arguments.keys() - _OPTIONAL):
-            _warn(f"the signal {signal.name!r} takes no argument {name!r}: it is passed over", name, known)
+            _warn(f"the signal {signal.name!r} takes no argument {name!r}: it is ignored", name, known)
     if not isinstance(username, str | int):
         raise TypeError(f"username must be a text, not {type(username).__name__}")
     audit = _context(signal_sender)

@@ -36,7 +36,7 @@ class Repeats:
         self._app_name = app_name
         self._flood: Flood[Kind] = Flood(WINDOW)
         recorder.add_chore(self.tell)
-        recorder.add_farewell(self.tell_all)
+        recorder.at_stop(self.tell_all)
 
     def admit(self, kind: Kind) -> bool:
         """Tell whether an error of this *kind* that happens now is to be stored; else it is counted."""

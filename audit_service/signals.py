@@ -14,7 +14,7 @@ Arguments of all three:
 
 ``login_failed_signal`` also takes ``reason``, a ``vocabulary.Reason`` or its value, default "other". Any other text is
 stored as "other", and in ``details`` as ``reason``, unless these have one or have no room for it. Other arguments are
-passed over. Of both the logger ``audit_service`` warns, once for each name, and tells the nearest that there is.
+ignored. The logger ``audit_service`` warns of both, once for each name, and names the nearest known one.
 
 ``send`` returns what the receivers answered; ``stored(answers)`` is the event's id. It raises ``AuditUnavailable`` when
 the event could not be stored: then answer with an error, not with a session. It raises ``TypeError`` or ``ValueError``

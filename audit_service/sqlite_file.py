@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 from weakref import WeakSet
 
-_PATIENCE = 500  # milliseconds to wait for those who use a file that was moved away
+_PATIENCE = 500  # milliseconds to wait for other users of a file that was moved away
 
 _changing = threading.RLock()
 _connections: "WeakSet[FileConnection]" = WeakSet()
@@ -65,7 +65,7 @@ class FileConnection(sqlite3.Connection):
     def finish(self) -> None:
         """Write all that is committed into the file itself, and leave nothing of it for the one in its place.
 
-        Raises ``MovedError`` while somebody else uses the file.
+        Raises ``MovedError`` while another connection uses the file.
         """
         wal, wal_place = self._names[1], self._places[1]
         if _place(wal) not in (wal_place, None):

@@ -139,9 +139,9 @@ def test_an_unknown_argument_is_warned_of_once(app: Flask, caplog: pytest.LogCap
             logout_signal.send(app, username="ada", **odd)
             login_failed_signal.send(app, username="ada", reason="denied", method="sso", details={"a": 1})
     assert sorted(record.getMessage() for record in caplog.records) == [
-        "the signal 'login' takes no argument 'detials': it is passed over; the nearest is 'details'",
-        "the signal 'login-failed' takes no argument 'raeson': it is passed over; the nearest is 'reason'",
-        "the signal 'logout' takes no argument 'user\ufffdname': it is passed over; the nearest is 'username'",
+        "the signal 'login' takes no argument 'detials': it is ignored; the nearest is 'details'",
+        "the signal 'login-failed' takes no argument 'raeson': it is ignored; the nearest is 'reason'",
+        "the signal 'logout' takes no argument 'user\ufffdname': it is ignored; the nearest is 'username'",
     ]
     assert {(record.name, record.levelname) for record in caplog.records} == {("audit_service", "WARNING")}
     assert len(logins(app)) == 12

@@ -16,12 +16,12 @@ from audit_service.history.parameters import Sorting
 from audit_service.receivers import error_recorder
 from audit_service.vocabulary import AdminAction
 
-# Seconds after which PostgreSQL itself ends an export that nobody goes on with: should this process hang.
+# Seconds without a next statement after which PostgreSQL itself ends an export, should this process hang.
 IDLE = 300.0
 
 
 def export_collection(collection: Collection, form: Format) -> Response:
-    """Stream all events that match, in constant memory. Whoever goes away or stalls frees the connection."""
+    """Stream all events that match, in constant memory. A client that goes away or stalls frees the connection."""
     viewer = viewer_for(auditors_only=collection.auditors_only)
     filters, sorting = parse_query(collection.filters, Sorting)
     place = take_place(viewer)

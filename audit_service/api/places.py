@@ -1,4 +1,4 @@
-"""Places for exports in one process: few for each viewer, and users take none of those who see everything."""
+"""Places for exports in one process: few for each viewer, and those of users apart from those of auditors."""
 
 import os
 import threading
@@ -15,7 +15,7 @@ RETRY_AFTER = 10  # seconds
 
 
 class Place:
-    """The right to export. It is given up at the latest when nothing refers to it any more."""
+    """The right to export. It ends with ``leave``, or when nothing refers to it any more."""
 
     def __init__(self, viewer: Viewer) -> None:
         self.name = viewer.name
@@ -31,7 +31,7 @@ class Place:
 def take_place(viewer: Viewer) -> Place:
     """Return a place for *viewer*; raise ``ServiceUnavailable`` (503) when too many are taken.
 
-    A place that has given up its connection counts for its viewer only: others need not wait for it.
+    A place that has given up its connection counts for its viewer only: other viewers need not wait for it.
     """
     place = Place(viewer)
     with _lock:

@@ -23,14 +23,14 @@ class Stream:
     """The bytes of an export, for a WSGI server.
 
     A server is stuck in sending for as long as its reader likes, and meanwhile asks for nothing. So a thread watches
-    the time; when that is up it closes the chunks, and with them the transaction. Whoever asks for more then gets
+    the time; when that is up it closes the chunks, and with them the transaction. The next piece then raises
     ``TimeoutError``.
     """
 
     def __init__(self, chunks: Generator[Chunk], place: Place, on_error: Callable[[Exception], None]) -> None:
         """*on_error* hears of what breaks off the stream after its begin, but not of the time."""
         self._chunks, self._place, self._on_error = chunks, place, on_error
-        self._turn = threading.Condition()  # held by whoever runs or closes the chunks
+        self._turn = threading.Condition()  # held while the chunks run or are closed
         self._is_over = self._is_late = False
         self._latest = time.monotonic() + LONGEST
 

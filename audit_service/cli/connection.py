@@ -35,7 +35,7 @@ def open_engine(
 ) -> Iterator[Engine]:
     """Open the database, whatever its revision; only with *writes* does it take SQLite's write lock.
 
-    The embedded one must be there, unless it *may be new*: for who migrates it.
+    The embedded one must be there, unless it *may_be_new*: for the migration.
     """
     settings = settings or load_settings()
     if settings.is_embedded and may_be_new:

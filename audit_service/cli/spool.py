@@ -24,7 +24,7 @@ def spool() -> None:
 
 @spool.command()
 def status() -> None:
-    """Tell how many events wait, and for how long; also those that wait for other trails."""
+    """Show how many events wait, and for how long; also those of other trails."""
     settings = load_settings()
     events = Spool(_path(settings), Identity(settings.url))
     state = events.state()
@@ -43,8 +43,8 @@ def status() -> None:
 def replay() -> None:
     """Move the events that wait for this trail into it.
 
-    The service does this by itself. An event that is in the trail already is not stored twice. What waits for another
-    trail is moved by whoever has that one's AUDIT_DATABASE_URL.
+    The service does this by itself. An event that is in the trail already is not stored twice. To move the events
+    of another trail, run this with its AUDIT_DATABASE_URL.
     """
     settings = load_settings()
     identity = Identity(settings.url)

@@ -44,7 +44,7 @@ class Chunk(NamedTuple):
 def export(engine: Engine, question: Question, form: Format, *, idle: float | None = None) -> Generator[Chunk]:
     """Yield all events that are asked for, as they were at one moment; first their number, and of CSV the names.
 
-    PostgreSQL breaks it off when *idle* seconds pass in which nobody asks for the next chunk; null for never.
+    PostgreSQL breaks it off when the next chunk is not asked for within *idle* seconds; null for never.
 
     Raises what SQLAlchemy raises before the first chunk or later. Whoever stops early calls ``close``, which frees the
     connection at once.

@@ -146,7 +146,7 @@ def _timestamp(place: int, report: Report) -> datetime:
 
 
 def _app(place: int, report: Report, token_name: str) -> str:
-    """Return which app it happened in: never this service, whose own events nobody else may tell."""
+    """Return which app it happened in: never this service, whose events only it may record."""
     app = report.app or token_name
     if app == current_context().app_name:
         raise _wrong(place, "app", f"must not be {app!r}, which is this service: name the app that checked the login")

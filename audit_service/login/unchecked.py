@@ -30,7 +30,7 @@ class Unchecked:
     def record(self, username: str) -> None:
         """Record or count the current request's attempt. Raises ``AuditUnavailable``.
 
-        Nobody knows whether *username* is one, so ``AUDIT_UNKNOWN_USERNAMES`` says how it is stored.
+        Whether there is such an account is unknown, so ``AUDIT_UNKNOWN_USERNAMES`` says how *username* is stored.
         """
         self.tell()
         network = request_info.network_of(request_info.sender().remote_addr) or ""

@@ -112,7 +112,7 @@ def password_form() -> AnyResponse:
 def change_password() -> AnyResponse:
     """Change one's own password: 200 or 303; it ends all other sessions. A wrong current one is a failed login.
 
-    An account that is changed in between, so that this session ends, keeps what it was given: 401.
+    If another change of the account ends this session meanwhile, that change stands, and the answer is 401.
     """
     account = session_account()
     if account is None:

@@ -1,1 +1,1 @@
-"""The server below the app: a request takes a thread when it is all here, and a worker ends with its parent."""
+"""The server below the app: a request takes a thread when it has arrived in full, and a worker ends with its parent."""

@@ -44,7 +44,7 @@ class Bodies:
                 self._require_room(len(piece))
                 self._room -= len(piece)
                 body += piece
-        except BaseException:  # who waits is cancelled when the time is over or the sender goes away
+        except BaseException:  # the wait is cancelled when the time is over or the sender goes away
             self.release(body)
             raise
         return bytes(body)

@@ -41,8 +41,8 @@ class _Request:
 class Gateway:
     """Answers by a WSGI app, in threads of its own.
 
-    A request takes a thread when its body is all here, so that those who send slowly, or never, hold up nobody. A body
-    that is longer than *body_limit* bytes, or of unknown length, is not read: the app refuses it by its head.
+    A request takes a thread when its body has arrived in full, so that a slow sender delays no other client. A body
+    longer than *body_limit* bytes, or of unknown length, is not read: the app refuses it by its head.
     """
 
     def __init__(self, application: Application, refusals: Refusals, *, threads: int, body_limit: int) -> None:

@@ -1,4 +1,4 @@
-"""Workers end with the process that made them: without it they would hold the port, and nobody could stop them."""
+"""Workers end with the process that made them: without it they would go on, and hold the port."""
 
 import multiprocessing
 import os

@@ -52,8 +52,8 @@ class Flood(Generic[K]):
     def take_due(self, now: datetime) -> list[Flooded[K]]:
         """End the windows whose time is over, and return what was counted in them, for the only time.
 
-        Each key comes with its count, and the times of the first and the last that was counted. A window that nobody
-        ends goes on: whoever admits calls this now and then.
+        Each key comes with its count, and the times of the first and the last that was counted. Windows end
+        here only: the user of this class calls it now and then.
         """
         with self._lock:
             over = list(takewhile(lambda item: item[1].began + self._window <= now, self._windows.items()))

@@ -75,7 +75,7 @@ class Link:
         return self._trail
 
     def rest(self) -> None:
-        """Give a server its connection back; a file stays open, or nobody here would notice that it is moved away."""
+        """Give a server its connection back; a file stays open, so that this process notices when it is moved away."""
         if self._path is None:
             self.close()
 

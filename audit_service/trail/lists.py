@@ -1,4 +1,4 @@
-"""Turns for lists of events, which go to the writer in parts: who records one event waits for one part at most."""
+"""Turns for lists of events, which go to the writer in parts: a single event waits for one part at most."""
 
 import threading
 from collections.abc import Iterator

@@ -27,8 +27,7 @@ from audit_service.trail.lists import Lists
 from audit_service.trail.spool import Spool
 from audit_service.trail.writer import Writer
 
-LIST_TIMEOUTS = 3  # times the write timeout: as long may a list take that has its turn
-
+LIST_TIMEOUTS = 3  # times the write timeout: the longest that a list may take once it has its turn
 
 _recorders: weakref.WeakSet["Recorder"] = weakref.WeakSet()
 
@@ -70,7 +69,7 @@ class Recorder:
         self.queue_limit = queue_limit
         self.identity = Identity(url)
         self._chores: list[Callable[[], object]] = []
-        self._farewells: list[Callable[[], object]] = []
+        self._stop_jobs: list[Callable[[], object]] = []
         self._start_lock = threading.Lock()
         _recorders.add(self)
         self._process: int | None = None
@@ -91,8 +90,8 @@ class Recorder:
     def record_all(self, events: Sequence[NewEvent]) -> None:
         """Store *events*, in their order; return once all are durable.
 
-        Raises ``AuditUnavailable`` if not all are, or not in time; some may be. Who gives them the same ids again may
-        try again: what is stored already is not stored twice. Raises ``IdTakenError`` for those whose id another event
+        Raises ``AuditUnavailable`` if not all are, or not in time; some may be. With the same ids the caller may try
+        again: what is stored already is not stored twice. Raises ``IdTakenError`` for those whose id another event
         has, when all others are durable; and ``BusyError`` if too many other lists are waiting. A list waits for its
         turn as long as one event may take, and then takes ``LIST_TIMEOUTS`` times as long at most.
         """
@@ -115,8 +114,8 @@ class Recorder:
         if taken:
             raise IdTakenError(taken)
 
-    def put_aside(self, events: Sequence[NewEvent]) -> None:
-        """Store *events* in the spool at once, within the write timeout: who calls this found the database away.
+    def record_in_spool(self, events: Sequence[NewEvent]) -> None:
+        """Store *events* in the spool at once, within the write timeout: the caller has found the database away.
 
         Raises ``AuditUnavailable``; then none of them is stored.
         """
@@ -135,9 +134,9 @@ class Recorder:
             self._writer.refuse(event, f"{type(error).__name__}: {first_line(error)}")
         raise AuditUnavailable(f"the event could not be stored: {first_line(error)}") from error
 
-    def add_farewell(self, job: Callable[[], object]) -> None:
+    def at_stop(self, job: Callable[[], object]) -> None:
         """Let *job* be done as the recorder stops; what it records is stored. It raises nothing."""
-        self._farewells.append(job)
+        self._stop_jobs.append(job)
 
     def start(self) -> None:
         """Start the threads of this process, if they do not run. What a fork left behind is not used."""
@@ -159,7 +158,7 @@ class Recorder:
         with self._start_lock:
             if self._process != os.getpid():
                 return
-            for job in self._farewells:
+            for job in self._stop_jobs:
                 job()
             self._writer.stop()
             self._keeper.stop()

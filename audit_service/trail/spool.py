@@ -1,7 +1,7 @@
 """Where events wait, durably, while their trail is away: a SQLite file that all processes of a machine share.
 
-Each event waits for its own trail (see ``identity``), whoever else uses the file. An object is used by one thread of a
-process at a time (the recorder sees to that); between processes SQLite's locks order it.
+Each event waits for its own trail (see ``identity``), also when other services use the file. An object is used by one
+thread of a process at a time (the recorder sees to that); between processes SQLite's locks order it.
 """
 
 import fcntl
@@ -28,7 +28,7 @@ _REMEDY = "the spool is in the data folder (AUDIT_DATA_DIR), which this user mus
 _KINDS: dict[str, type[NewEvent]] = {"login": NewLogin, "error": NewError, "admin": NewAdmin}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _FORMAT = 1  # of the file: PRAGMA user_version
-# An event's trail is null while nobody knows which one is at its target; of files made before there were trails, both.
+# An event's trail is null while the trail at its target is unknown; in files of older versions both are null.
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS events (
         place INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, event BLOB NOT NULL, spooled_at REAL NOT NULL
@@ -77,7 +77,7 @@ class Spool:
     def __init__(self, path: Path, identity: Identity | None = None) -> None:
         """Keep the spool of the trail with that *identity* in *path*; its folder must exist when it is first used.
 
-        Without an identity all that waits counts as ours, and what is added belongs to the first trail that comes.
+        Without an identity ``state`` counts all events as ours, and added ones belong to the first trail that replays.
         """
         self.path = path
         self._identity = identity
@@ -185,7 +185,7 @@ class Spool:
                 yield len(rows) - len(refused)
 
     def _claim(self, trail: UUID) -> None:
-        """Mark what knows only our target, a part at a time: those who spool do not wait for long."""
+        """Mark the events that know only our target, a part at a time, so that ``add`` does not wait for long."""
         target = self._identity and self._identity.target
         some = f"SELECT place FROM events WHERE {_UNMARKED} LIMIT {CLAIM}"  # noqa: S608
         ours = {"trail": trail.hex, "target": target}
@@ -299,7 +299,7 @@ class Spool:
         except BlockingIOError:
             yield False
         else:
-            yield is_at(file, path)  # the lock of a file that was removed meanwhile keeps nobody else out
+            yield is_at(file, path)  # the lock of a file that was removed meanwhile keeps no other process out
         finally:
             fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough: a child forked meanwhile holds the file, too
             os.close(file)
