@@ -112,13 +112,13 @@ def require_told(revision: str, counts: Mapping[str, str]) -> None:
     how to say it.
     """
     on_command_line = context.get_x_argument(as_dictionary=True).get("lose", "")
-    told = [*context.config.attributes.get("lose", ()), *on_command_line.split(",")]
+    told = [*context.config.attributes.get("lose", ()), *filter(None, on_command_line.split(","))]
     found = {what: op.get_bind().scalar(text(query)) for what, query in counts.items()}
     lost = [f"{what} ({count})" for what, count in found.items() if count]
     if lost and revision not in told:
         raise CommandError(
             f"a downgrade below {revision} loses for good: {', '.join(lost)}. Nothing was changed. If this is meant, "
-            f"say so: alembic -x lose={revision} downgrade … (with commas between, for more than one revision)"
+            f"say so: alembic -x lose={','.join([*told, revision])} downgrade …"
         )
 
 

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from alembic import context
-from sqlalchemy import Engine, text
+from typing import Any
 
-from audit_service.database import Base, make_engine
+from alembic import context
+from sqlalchemy import Connection, Engine, text
+
+from audit_service.database import BUSY_TIMEOUT, Base, make_engine
 from audit_service.environment import load_settings
 from audit_service.models import NULLS_FIRST
 from audit_service.schema import VERSION_TABLE, make_file
@@ -14,6 +16,7 @@ PLACED_NULLS = {
     index.name for table in Base.metadata.tables.values() for index in table.indexes if index.info.get(NULLS_FIRST)
 }
 ADVISORY_LOCK = 4_851_237_461  # any number, the same for all of our migrations
+PATIENCE = 600  # seconds to wait for another process that migrates: of a large trail that takes minutes
 
 
 def is_ours(_item: object, name: str | None, type_: str, reflected: bool, model: object) -> bool:  # noqa: FBT001
@@ -28,9 +31,19 @@ def is_ours(_item: object, name: str | None, type_: str, reflected: bool, model:
 
 def run(engine: Engine) -> None:
     """Migrate in one transaction; who comes second waits, and then finds the work done."""
-    with engine.begin() as connection:  # on SQLite this takes the write lock
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            driver: Any = connection.connection.dbapi_connection
+            driver.execute(f"PRAGMA busy_timeout={PATIENCE * 1000}")
+        migrate(connection)
+
+
+def migrate(connection: Connection) -> None:
+    with connection.begin():  # on SQLite this takes the write lock
         if connection.dialect.name == "postgresql":
+            connection.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}s'"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+            connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'"))  # for tables, which logins need
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,

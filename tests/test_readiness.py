@@ -87,7 +87,9 @@ def test_another_revision_is_said_at_the_start_and_in_the_answers(
     with unmigrated.app_context():
         login_signal.send(unmigrated, username="ada")
     context_of(unmigrated).recorder.stop()  # after its first look
-    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [REMEDIES[revision]]
+    target = context_of(unmigrated).recorder.identity.target
+    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert said == [f"{target}: {REMEDIES[revision]}"]
 
 
 def test_without_tables_every_answer_says_what_to_do(unmigrated: Flask) -> None:

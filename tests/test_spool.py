@@ -285,6 +285,37 @@ def test_an_outage_is_two_lines(database_url: str, path: Path, caplog: pytest.Lo
     assert "in which 4 events were spooled and 0 refused" in lines[1]
 
 
+def test_an_outage_that_a_chore_meets_first_is_two_lines_too(
+    database_url: str, path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is recorded meanwhile, so the writer does not notice."""
+    monkeypatch.setattr("audit_service.trail.keeper.CHORE_INTERVAL", 0)
+    monkeypatch.setattr("audit_service.trail.keeper.PROBE_INTERVAL", 0.05)
+    engine = make_engine(Settings(database_url=database_url).url, writes=True)
+    recorder = Recorder(Settings(database_url=database_url).url, spool_path=path)
+    recorder.record(LoginFactory.build())
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE trail_head RENAME TO elsewhere"))
+    is_away = True
+
+    def look() -> None:
+        if is_away:
+            raise TimeoutError("no connection within 2 s")
+
+    recorder.add_chore(look)
+    until(lambda: not recorder.is_up())
+    is_away = False
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE elsewhere RENAME TO trail_head"))
+    engine.dispose()
+    until(recorder.is_up)
+    recorder.stop()
+    lines = [record.getMessage() for record in caplog.records if record.name == "audit_service"]
+    assert len(lines) == 2, lines
+    assert "is away" in lines[0]
+    assert "is back" in lines[1]
+
+
 def test_one_failing_chore_does_not_keep_the_others_from_running(database_url: str) -> None:
     done: list[str] = []
 

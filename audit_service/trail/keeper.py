@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from audit_service.errors import IdTakenError
 from audit_service.events import NewEvent
-from audit_service.outages import DATABASE_ERRORS, is_unmigrated
+from audit_service.outages import DATABASE_ERRORS, is_outage, is_unmigrated
 from audit_service.trail.counters import Counters
 from audit_service.trail.link import Link
 from audit_service.trail.spool import Spool
@@ -49,7 +49,7 @@ class Keeper:
         self._was_lost = False
         self._lost_at = 0.0
         self._before = (0, 0)
-        self._last_message = ""
+        self._last_messages: dict[str, str] = {}
         self.fault: str | None = None  # what is wrong with the database's revision, and the remedy
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -89,37 +89,47 @@ class Keeper:
         self._ended.wait(self._timeout + 1)
 
     def _log_once(self, what: str, error: Exception) -> None:
-        message = f"{what}: {type(error).__name__}: {first_line(error)}"
-        if message != self._last_message:
-            logger.warning(message)
-        self._last_message = message
+        message = f"{type(error).__name__}: {first_line(error)}"
+        if message != self._last_messages.get(what):
+            logger.warning("%s: %s", what, message)
+        self._last_messages[what] = message
 
     def _look(self) -> None:
         """Look whether the database is there, if it is not known to be."""
         try:
             if self._link.is_there() and self._is_up.is_set():
                 return
-            self._link.probe(self._deadline())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look is in a second
+            self.lose(error)
+        else:
+            self._probe()
+
+    def _probe(self) -> UUID | None:
+        """Ask the database whether the trail can be written to, and take note of it. Return which trail it is."""
+        try:
+            trail = self._link.probe(self._deadline())
         except Exception as error:  # noqa: BLE001 - whatever it is, the next look is in a second
             if is_unmigrated(error):
                 self._check_revision()
             self.lose(error)
-        else:
+            return None
+        if not self._is_up.is_set():
             self._find()
             self._check_revision()  # only now: nobody waits for it
+        return trail
 
     def _check_revision(self) -> None:
         """Say what is wrong with the revision, once; the trail may work all the same."""
         with suppress(*DATABASE_ERRORS):  # the next probe tells of a lost database
             fault = self._link.revision_fault(self._deadline())
             if fault and fault != self.fault:
-                logger.error(fault)
+                logger.error("%s: %s", self._link.target, fault)
             self.fault = fault
 
     def _find(self) -> None:
         with self._changing:
             was_lost, self._was_lost = self._was_lost, False
-            self._last_message = ""
+            self._last_messages.clear()
             self._is_up.set()
         if was_lost:
             spooled, refused = self._before
@@ -136,8 +146,10 @@ class Keeper:
             return
         try:
             self._spool.learn()
-            if self._spool.is_waiting():
-                trail = self._link.probe(self._deadline())
+            if not self._spool.is_waiting():
+                return
+            trail = self._probe()
+            if self._is_up.is_set():
                 for count in self._spool.replay(partial(self._append, trail), is_poison, trail):
                     self._counters.replayed += count
         except Exception as error:  # noqa: BLE001 - it stays in the spool, and the next look is in a second
@@ -154,7 +166,10 @@ class Keeper:
             try:
                 chore()
             except Exception as error:  # noqa: BLE001 - the next time is in a few seconds
-                self._log_once("a chore failed", error)
+                if is_outage(error):
+                    self._probe()
+                if self._is_up.is_set():
+                    self._log_once("a chore failed", error)
 
     def _deadline(self) -> float:
         return time.monotonic() + self._timeout

@@ -58,7 +58,7 @@ class Link:
             try:
                 with self._use(deadline) as connection:
                     if trail not in (None, self._trail):
-                        raise OtherTrailError(f"{self._identity.target} holds the trail {self._trail}, not {trail}")
+                        raise OtherTrailError(f"{self.target} holds the trail {self._trail}, not {trail}")
                     taken = append(connection, events)
             except MovedError:  # stored perhaps, but not in the file that is there: the ids make it harmless
                 if is_last:
@@ -73,6 +73,11 @@ class Link:
         with self._use(deadline) as connection, connection.begin():
             connection.execute(update(TrailHead).values(size=TrailHead.size).returning(TrailHead.size)).scalar_one()
         return self._trail
+
+    @property
+    def target(self) -> str:
+        """The database's address, without user and password."""
+        return self._identity.target
 
     def rest(self) -> None:
         """Give a server its connection back; a file stays open, so that this process notices when it is moved away."""
