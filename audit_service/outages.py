@@ -35,6 +35,7 @@ _CODES = frozenset(
     }
 )
 _UNMIGRATED_MESSAGES = ("no such table: ", "no such column: ")
+_CLOSED = "Cannot operate on a closed database."  # the driver's words, for a file that was moved away a moment ago
 _CANNOT_RECONNECT = "8s2b"  # SQLAlchemy's code for a transaction whose connection was lost
 
 
@@ -49,7 +50,7 @@ def is_outage(error: BaseException) -> bool:
         return error.code == _CANNOT_RECONNECT
     cause = driver_error(error)
     if isinstance(cause, sqlite3.Error):
-        return _sqlite_code(cause) in _CODES
+        return _sqlite_code(cause) in _CODES or str(cause) == _CLOSED
     if not isinstance(cause, psycopg.Error):
         return False
     if cause.sqlstate is None:  # the client's own, such as a connection that was lost

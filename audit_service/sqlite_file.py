@@ -22,16 +22,14 @@ _connections: "WeakSet[FileConnection]" = WeakSet()
 _unfinished: "set[FileConnection]" = set()  # closed, but for what has to be done before
 
 
-class MovedError(sqlite3.OperationalError):
+class UnusableError(sqlite3.OperationalError):
+    """The file cannot be opened; the message says why."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CANTOPEN  # as SQLite's own errors have one
+
+
+class MovedError(UnusableError):
     """The file that was opened is not the one at its path any more: what is written to it may be lost."""
-
-    sqlite_errorcode = sqlite3.SQLITE_READONLY_DBMOVED
-
-
-class CannotOpenError(sqlite3.OperationalError):
-    """There is no file that can be opened; the message says why, and what to do."""
-
-    sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
 
 
 class FileConnection(sqlite3.Connection):
@@ -73,6 +71,8 @@ class FileConnection(sqlite3.Connection):
         self.execute(f"PRAGMA busy_timeout={_PATIENCE}")
         _is_busy, written, finished = self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         _require(0 <= written == finished, f"{self.path} was moved or replaced, and what was there is still in use")
+        if self.is_there():
+            return  # it was put back meanwhile: others may use what lies beside it again
         for name, place in zip(self._names[1:], self._places[1:], strict=True):
             if _place(name) == place:
                 Path(name).unlink(missing_ok=True)
@@ -105,7 +105,10 @@ def make(path: Path) -> None:
     if path.exists():
         return
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except OSError as error:  # of the file that was asked for: the draft has another name each time
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         path.hardlink_to(draft)
     except FileExistsError:
@@ -117,7 +120,7 @@ def make(path: Path) -> None:
 def connect(path: Path, remedy: str, **options: Any) -> FileConnection:
     """Open the file at *path*, which must exist; threads may share the connection.
 
-    Raises ``CannotOpenError``, which names the path, the reason and the *remedy*, ``MovedError``, or what SQLite says.
+    Raises ``UnusableError``, which names the path, the reason and the *remedy*, ``MovedError``, or what SQLite says.
     """
     options = {**options, "uri": True, "check_same_thread": False, "isolation_level": None, "factory": FileConnection}
     connection: FileConnection | None = None
@@ -133,7 +136,7 @@ def connect(path: Path, remedy: str, **options: Any) -> FileConnection:
             connection.really_close()
         reason = _reason(path)
         if isinstance(error, sqlite3.OperationalError) and reason:
-            raise CannotOpenError(f"cannot open {path}: {reason}; {remedy}") from error
+            raise UnusableError(f"cannot open {path}: {reason}; {remedy}") from error
         raise
     return connection
 

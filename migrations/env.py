@@ -1,7 +1,6 @@
 """Runs the migrations: for ``audit-service migrate``, which hands an engine over, and for ``alembic`` in a checkout."""
 
 from pathlib import Path
-
 from typing import Any
 
 from alembic import context

@@ -200,6 +200,7 @@ def test_what_the_driver_of_sqlite_says(database_url: str, tmp_path: Path) -> No
     assert meaning(lambda: connection.execute("SELECT ?", (object(),))) == FAULT
     connection.close()
     assert is_outage(MovedError("the file was moved"))
+    assert meaning(lambda: connection.execute("SELECT 1")) == OUTAGE, "another thread has left a file that was moved"
     turnstiles = Turnstile(tmp_path / "a"), Turnstile(tmp_path / "a")
     with turnstiles[0].passed(time.monotonic()):
         assert meaning(lambda: turnstiles[1].passed(time.monotonic()).__enter__()) == OUTAGE

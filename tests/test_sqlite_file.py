@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
@@ -91,6 +92,27 @@ def test_what_happens_while_the_file_is_away_is_stored_when_it_is_back(database:
     moved.rename(database)
     wait_for_empty_spool(database.with_name("spool.db"))
     assert read_trail(f"sqlite:///{database}").ids == [str(event.id) for event in events]
+
+
+def test_a_file_that_is_put_back_while_it_is_left_keeps_its_log(database: Path) -> None:
+    """Others may use it again by then: to remove their ``-wal`` would spoil the file."""
+    connection, other = sqlite_file.connect(database, ""), sqlite3.connect(database)
+    other.execute("UPDATE trail_head SET size = size")
+    other.commit()
+    moved = database.rename(database.with_name("moved.db"))
+
+    class Returning(sqlite_file.FileConnection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            try:
+                return super().execute(sql, *parameters)
+            finally:
+                if "wal_checkpoint" in sql:
+                    moved.rename(database)
+
+    connection.__class__ = Returning
+    connection.close()
+    assert database.with_name(f"{database.name}-wal").exists()
+    other.close()
 
 
 def test_a_file_that_is_replaced_between_the_look_and_the_commit(database: Path, sqlite_template: Path) -> None:
