@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -314,6 +315,28 @@ def test_an_outage_that_a_chore_meets_first_is_two_lines_too(
     assert len(lines) == 2, lines
     assert "is away" in lines[0]
     assert "is back" in lines[1]
+
+
+def test_things_that_go_on_failing_are_said_once_each(
+    database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not each time that another one fails: they would fill the log."""
+    monkeypatch.setattr("audit_service.trail.keeper.PROBE_INTERVAL", 0.01)
+    monkeypatch.setattr("audit_service.trail.keeper.CHORE_INTERVAL", 0)
+    recorder = Recorder(Settings(database_url=database_url).url, spool_path=tmp_path / "no folder" / "spool.db")
+    rounds: list[int] = []
+
+    def fail(number: int) -> None:
+        rounds.append(number)
+        raise ValueError(f"chore {number}")
+
+    recorder.add_chore(partial(fail, 1))
+    recorder.add_chore(partial(fail, 2))
+    recorder.start()
+    until(lambda: rounds.count(2) > 3)
+    recorder.stop()
+    said = [message for message in caplog.messages if "failed" in message or "cannot be emptied" in message]
+    assert len(said) == len(set(said)) == 3
 
 
 def test_one_failing_chore_does_not_keep_the_others_from_running(database_url: str) -> None:

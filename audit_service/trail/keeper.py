@@ -49,7 +49,7 @@ class Keeper:
         self._was_lost = False
         self._lost_at = 0.0
         self._before = (0, 0)
-        self._last_messages: dict[str, str] = {}
+        self._messages: dict[str, str] = {}  # the last one of each thing that failed
         self.fault: str | None = None  # what is wrong with the database's revision, and the remedy
         self._stopping = threading.Event()
         self._ended = threading.Event()
@@ -90,9 +90,9 @@ class Keeper:
 
     def _log_once(self, what: str, error: Exception) -> None:
         message = f"{type(error).__name__}: {first_line(error)}"
-        if message != self._last_messages.get(what):
+        if message != self._messages.get(what):
             logger.warning("%s: %s", what, message)
-        self._last_messages[what] = message
+        self._messages[what] = message
 
     def _look(self) -> None:
         """Look whether the database is there, if it is not known to be."""
@@ -129,7 +129,7 @@ class Keeper:
     def _find(self) -> None:
         with self._changing:
             was_lost, self._was_lost = self._was_lost, False
-            self._last_messages.clear()
+            self._messages.clear()
             self._is_up.set()
         if was_lost:
             spooled, refused = self._before
@@ -162,14 +162,14 @@ class Keeper:
         if not self._is_up.is_set() or time.monotonic() < self._next_chores:
             return
         self._next_chores = time.monotonic() + CHORE_INTERVAL
-        for chore in self._chores:
+        for number, chore in enumerate(self._chores, 1):
             try:
                 chore()
             except Exception as error:  # noqa: BLE001 - the next time is in a few seconds
                 if is_outage(error):
                     self._probe()
                 if self._is_up.is_set():
-                    self._log_once("a chore failed", error)
+                    self._log_once(f"chore {number} of {len(self._chores)} failed", error)
 
     def _deadline(self) -> float:
         return time.monotonic() + self._timeout
