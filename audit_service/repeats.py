@@ -53,11 +53,10 @@ class Repeats:
         self._record(self._flood.take_due(datetime.now(UTC) + WINDOW))
 
     def _record(self, counted: list[Flooded[Kind]]) -> None:
-        events = [self._event(kind or _OTHERS, count, first, last) for kind, count, first, last in counted]
-        if events:
-            try:
-                self._recorder.record_all(events)
-            except AuditUnavailable:  # they are on stderr
+        for kind, count, first, last in counted:
+            try:  # one by one: a list might have to wait for others, and be refused
+                self._recorder.record(self._event(kind or _OTHERS, count, first, last))
+            except AuditUnavailable:  # it is on stderr
                 logger.exception("the count of repeated errors could not be recorded")
 
     def _event(self, kind: Kind, count: int, first: datetime, last: datetime) -> NewError:

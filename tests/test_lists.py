@@ -13,7 +13,9 @@ from sqlalchemy import Engine, text
 from audit_service.context import context_of
 from audit_service.errors import AuditUnavailable, BusyError
 from audit_service.events import NewEvent
+from audit_service.repeats import Kind
 from audit_service.settings import Settings
+from audit_service.trail.flood import RECORDED
 from audit_service.trail.lists import PART, WAITING, Lists
 from audit_service.trail.recorder import LIST_TIMEOUTS, Recorder
 from audit_service.trail.writer import SPOOL_SHARE, _Waiting
@@ -75,6 +77,22 @@ def test_a_turn_that_does_not_come() -> None:
         pytest.fail("two have the turn")
     with lists.turn(0):
         assert lists._places._value == WAITING, "who did not get the turn takes no place"
+
+
+def test_what_was_counted_of_errors_waits_for_no_list(app: Flask, engine: Engine) -> None:
+    """It would be refused where too many lists are waiting, and is told only once."""
+    audit = context_of(app)
+    audit.recorder.start()
+    for kind in ("v1:one", "v1:other"):
+        for _ in range(RECORDED + 1):
+            audit.repeats.admit(Kind(kind, "ValueError"))
+    with ExitStack() as stack:
+        for _ in range(WAITING + 1):
+            audit.recorder._lists._places.acquire()
+            stack.callback(audit.recorder._lists._places.release)
+        audit.repeats.tell_all()
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM error_events")) == 2
 
 
 @pytest.mark.parametrize(("limit", "part"), [(1, 1), (3, 1), (60, 30), (1000, PART)])
