@@ -12,7 +12,7 @@ from flask import current_app
 
 from audit_service import schema
 from audit_service.context import current_context, read_session
-from audit_service.outages import DATABASE_ERRORS, is_outage
+from audit_service.outages import DATABASE_ERRORS, NOT_MIGRATED, is_outage, is_unmigrated
 from audit_service.trail.spool import Spool
 
 logger = logging.getLogger("audit_service")
@@ -56,9 +56,12 @@ def _look(last: _Last) -> tuple[bool, dict[str, Any]]:
         fault = schema.fault_of(revision)
         database = "not migrated" if fault else "ok"
     except DATABASE_ERRORS as error:
-        if not is_outage(error):
+        if is_unmigrated(error):
+            revision, database, fault = None, "not migrated", NOT_MIGRATED
+        elif is_outage(error):
+            revision, database, fault = None, "away", None
+        else:
             raise
-        revision, database, fault = None, "away", None
     spool: dict[str, Any] | str = "off"
     if recorder.spool_path:
         try:

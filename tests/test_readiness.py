@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from audit_service import create_app, readiness, receivers, schema
 from audit_service.context import context_of
@@ -90,6 +90,14 @@ def test_another_revision_is_said_at_the_start_and_in_the_answers(
     target = context_of(unmigrated).recorder.identity.target
     said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert said == [f"{target}: {REMEDIES[revision]}"]
+
+
+def test_a_database_whose_revision_cannot_be_read(client: FlaskClient, engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE audit_alembic_version RENAME version_num TO number"))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.get_json()["database"]) == (503, "not migrated")
+    assert "run 'audit-service migrate'" in answer.get_json()["remedy"]
 
 
 def test_without_tables_every_answer_says_what_to_do(unmigrated: Flask) -> None:
