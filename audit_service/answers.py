@@ -1,6 +1,7 @@
 """Makers of answers: JSON, and the one error shape, ``application/problem+json`` (RFC 9457)."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from psycopg.errors import QueryCanceled
 from werkzeug.exceptions import HTTPException
 
 from audit_service.errors import AuditUnavailable, NotConfiguredError, ParameterError
+from audit_service.flood import Flood
 from audit_service.outages import DATABASE_ERRORS, NOT_MIGRATED, driver_error, is_outage, is_unmigrated
 from audit_service.problems import PATH, kind_of
 
@@ -30,6 +32,8 @@ class Problem(msgspec.Struct, omit_defaults=True):
 # What our own views answer: these are not unhandled exceptions, of which Flask tells `got_request_exception`.
 # Those of a database that are faults of ours are raised again by `describe`, and so reported all the same.
 OUR_ERRORS = (ParameterError, AuditUnavailable, *DATABASE_ERRORS)
+_EXTENSION = "audit_unavailable_answers"
+LOG_INTERVAL = timedelta(minutes=1)
 # By their codes, too: a blueprint's handler of a class gives way to an app's handler of a code.
 _CODES = (400, 401, 403, 404, 405, 411, 413, 415, 429, 500, 503)
 
@@ -82,17 +86,33 @@ def _unavailable(error: Exception) -> str:
     if isinstance(driver_error(error), QueryCanceled):
         return "this takes the database too long: please ask for less, for example with since and until"
     if is_unmigrated(error):
-        current_app.logger.error("%s (%s)", NOT_MIGRATED, driver_error(error))
+        _log(NOT_MIGRATED, driver_error(error))
         return NOT_MIGRATED
     if isinstance(error.__cause__, NotConfiguredError):  # why an event cannot be recorded
         return str(error.__cause__)
     if isinstance(error, AuditUnavailable):
-        current_app.logger.error("%s: %s", error, error.__cause__)
+        _log(str(error), error.__cause__)
         return "this cannot be recorded at the moment, so it is not done; please try again in a minute"
     if not is_outage(error):
         raise error
-    current_app.logger.error("the database cannot serve: %s", driver_error(error))
+    _log("the database cannot serve", driver_error(error))
     return "the database does not answer at the moment; please try again in a minute"
+
+
+def _log(what: str, cause: BaseException | None) -> None:
+    """Log why a request is answered 503: once a minute for each reason, and then how many others were.
+
+    Anybody can ask while the database is away, and a line for each answer would fill a disk.
+    """
+    new: Flood[str] = Flood(LOG_INTERVAL, recorded=1, keys=100)
+    answers: Flood[str] = current_app.extensions.setdefault(_EXTENSION, new)
+    now = datetime.now(UTC)
+    for reason, count, first, last in answers.take_due(now):
+        times = f"{first:%Y-%m-%d %H:%M:%S} and {last:%H:%M:%S} UTC"
+        current_app.logger.error("%s (%d more answers between %s)", reason or "other reasons", count, times)
+    reason = f"{what}: {cause}".splitlines()[0]
+    if answers.admit(reason, now):
+        current_app.logger.error(reason)
 
 
 def _encode(body: object) -> bytes:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from audit_service.errors import AuditUnavailable
 from audit_service.events import NewError
-from audit_service.trail.flood import Flood, Flooded
+from audit_service.flood import Flood, Flooded
 from audit_service.trail.recorder import Recorder
 
 logger = logging.getLogger("audit_service")

@@ -18,8 +18,8 @@ from uuid_utils.compat import uuid7
 from audit_service.context import context_of
 from audit_service.database import db
 from audit_service.events import NewLogin
+from audit_service.flood import RECORDED
 from audit_service.tokens import revoke_token
-from audit_service.trail.flood import RECORDED
 from audit_service.vocabulary import Scope
 from tests.conftest import ACTOR
 from tests.fault_tools import wait_for_empty_spool

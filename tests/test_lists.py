@@ -13,9 +13,9 @@ from sqlalchemy import Engine, text
 from audit_service.context import context_of
 from audit_service.errors import AuditUnavailable, BusyError
 from audit_service.events import NewEvent
+from audit_service.flood import RECORDED
 from audit_service.repeats import Kind
 from audit_service.settings import Settings
-from audit_service.trail.flood import RECORDED
 from audit_service.trail.lists import PART, WAITING, Lists
 from audit_service.trail.recorder import LIST_TIMEOUTS, Recorder
 from audit_service.trail.writer import SPOOL_SHARE, _Waiting

@@ -4,15 +4,19 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
+import time_machine
 from flask import Flask
-from sqlalchemy import Engine, create_engine
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
+from audit_service.answers import LOG_INTERVAL
 from audit_service.database import make_engine
 from audit_service.models import Account, ErrorEvent, TrailHead
 from audit_service.outages import DATABASE_ERRORS, is_outage, is_unmigrated
@@ -279,3 +283,17 @@ def test_what_is_answered_in_somebody_elses_app(
     with host.app_context():
         host_db.engine.dispose()
         assert host_db.session.query(ErrorEvent).count() == (expected == FAULT)
+
+
+def test_the_log_of_an_outage_is_bounded(client: FlaskClient, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE audit_tokens RENAME TO elsewhere"))
+    with time_machine.travel(datetime(2026, 1, 31, 12, tzinfo=UTC), tick=False) as clock:
+        for _ in range(3):
+            assert client.get("/api/logins", headers={"Authorization": "Bearer x"}).status_code == 503
+            clock.shift(1)
+        clock.shift(LOG_INTERVAL)
+        client.get("/api/logins", headers={"Authorization": "Bearer x"})
+    first, more, again = [record.getMessage() for record in caplog.records if record.name == "audit_service"]
+    assert first == again
+    assert more == f"{first} (2 more answers between 2026-01-31 12:00:01 and 12:00:02 UTC)"

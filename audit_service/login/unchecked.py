@@ -8,11 +8,11 @@ from flask import Flask, current_app
 from audit_service import request_info
 from audit_service.context import AuditContext
 from audit_service.errors import AuditUnavailable
+from audit_service.flood import Flood
 from audit_service.receivers import stored
 from audit_service.refusals import counted_event
 from audit_service.signals import login_failed_signal
 from audit_service.throttle import METHOD
-from audit_service.trail.flood import Flood
 from audit_service.usernames import ANY
 from audit_service.vocabulary import Reason
 

@@ -293,7 +293,7 @@ class Spool:
     @contextmanager
     def _replay_lock(self) -> Iterator[bool]:
         path = self.path.with_name(f"{self.path.name}-replay")
-        file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -34,7 +34,9 @@ class Turnstile:
         if not all(map(is_at, self._files, self._paths)):  # removed or replaced: others wait at other files
             self.close()
         if not self._files:
-            self._files = [os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600) for path in self._paths]
+            self._files = [
+                os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600) for path in self._paths
+            ]
         following, turn = self._files
         _lock(following, deadline)
         try:

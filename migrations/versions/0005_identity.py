@@ -76,7 +76,8 @@ def protect_on_sqlite() -> None:
             BEGIN SELECT RAISE(ABORT, '{REFUSAL}: {change} on trail_identity is refused'); END
         """)
     op.execute(f"""
-        CREATE TRIGGER trail_head_grows BEFORE UPDATE ON trail_head WHEN NEW.size < OLD.size
+        CREATE TRIGGER trail_head_grows BEFORE UPDATE ON trail_head
+        WHEN NEW.size < OLD.size OR typeof(NEW.size) <> 'integer' -- SQLite stores what it is given
         BEGIN SELECT RAISE(ABORT, '{REFUSAL}: UPDATE on trail_head is refused'); END
     """)
 
