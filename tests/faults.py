@@ -37,7 +37,7 @@ from tests.fault_tools import (
     wait_for_empty_spool,
 )
 from tests.postgres import NoPostgresError, Postgres, free_port, private_postgres
-from tests.server import Service, started_service
+from tests.server import START_TIMEOUT, Service, is_alive, started_service
 
 TIMEOUT = 2.0  # AUDIT_WRITE_TIMEOUT
 WORKERS = 4
@@ -182,7 +182,10 @@ def expect_status(url: str, status: int) -> None:
 
 
 def kill_main_process(database_url: str, folder: Path, times: int, progress: Progress = lambda _: None) -> str:
-    """Kill the process that made the workers, and start the service again on the same port at once."""
+    """Kill the process that made the workers, and start the service again on the same port at once.
+
+    As long as the workers that were left live, it is they that answer.
+    """
     config = settings(database_url, folder, AUDIT_PORT=free_port())
     longest = 0.0
     with ExitStack() as services:
@@ -190,9 +193,13 @@ def kill_main_process(database_url: str, folder: Path, times: int, progress: Pro
         with Clients(service.url) as clients:
             for n in range(times):
                 clients.wait_for(20)
+                left = service.workers()
                 service.kill((signal.SIGKILL, signal.SIGQUIT)[n % 2])
                 started = time.monotonic()
                 service = services.enter_context(started_service(config))
+                while any(map(is_alive, left)):
+                    assert time.monotonic() < started + START_TIMEOUT, "workers outlive the process that made them"
+                    time.sleep(0.01)
                 clients.wait_for(20)
                 longest = max(longest, time.monotonic() - started)
                 progress(1)

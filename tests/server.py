@@ -34,6 +34,13 @@ def wait_until_up(url: str, process: "subprocess.Popen[str]") -> None:
         time.sleep(0.02)
 
 
+def is_alive(pid: int) -> bool:
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # of a zombie it is empty
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @dataclass
 class Service:
     """A started service."""
@@ -52,7 +59,7 @@ class Service:
         """The process ids of the workers that live."""
         tasks = Path(f"/proc/{self.process.pid}/task").iterdir()  # any thread of granian's may have made the worker
         children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-        return [pid for pid in children if Path(f"/proc/{pid}/cmdline").read_bytes()]  # of a zombie it is empty
+        return [pid for pid in children if is_alive(pid)]
 
 
 @contextlib.contextmanager

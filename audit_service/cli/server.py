@@ -20,7 +20,7 @@ from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import AdminAction, Role, Scope
 
 FIRST_ACCOUNT = "admin"
-PORT_PATIENCE = 2.0  # seconds
+PORT_PATIENCE = 5.0  # seconds
 
 
 @click.command()
