@@ -91,10 +91,11 @@ class FileConnection(sqlite3.Connection):
         self.really_close()
 
     def really_close(self) -> None:
-        """Close it as it is."""
-        self._places = ()
-        _unfinished.discard(self)
-        super().close()
+        """Close it as it is, not while another thread looks for what is open."""
+        with _changing:
+            self._places = ()
+            _unfinished.discard(self)
+            super().close()
 
 
 def make(path: Path) -> None:
