@@ -66,6 +66,10 @@ class LeakyError(Exception):
     """Says what it should not."""
 
 
+# Each message has a type of its own: of errors of one kind beyond ten the service only keeps the number.
+LEAKY = {kind: type(f"Leaky{kind.title()}Error", (LeakyError,), {}) for kind in MESSAGES}
+
+
 def app_that_leaks() -> Flask:
     """The service, with views that raise with secrets in the message and in local variables."""
     app = create_app()
@@ -75,10 +79,10 @@ def app_that_leaks() -> Flask:
         found = _secrets_at_hand()
         password, token = found["password"], found["token"]
         try:
-            raise LeakyError(MESSAGES[kind].format(**found))
+            raise LEAKY[kind](MESSAGES[kind].format(**found))
         except LeakyError as error:
             error.add_note(f"with password={password} and token={token}")
-            raise LeakyError(MESSAGES[kind].format(**found)) from error
+            raise LEAKY[kind](MESSAGES[kind].format(**found)) from error
 
     @app.post("/leak-sql/<kind>")
     def leak_sql(kind: str) -> NoReturn:
