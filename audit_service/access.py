@@ -12,9 +12,10 @@ from audit_service.context import Viewer, current_context, note_away, read_sessi
 from audit_service.outages import DATABASE_ERRORS
 from audit_service.request_info import USERNAME_LIMIT, network_of, parse_address
 from audit_service.text import clean
-from audit_service.tokens import find_token, is_use_due, note_use
+from audit_service.tokens import KnownTokens, find_token, is_use_due, note_use
 from audit_service.vocabulary import AdminAction, Role, Scope
 
+_EXTENSION = "audit_known_tokens"
 TARGET_LIMIT = 255  # characters
 SEES_ALL = (Role.AUDITOR, Role.ADMIN)
 
@@ -50,7 +51,7 @@ def require_token(scope: Scope) -> str:
     Else raise ``Unauthorized`` (401). While the database cannot be asked, a token that reports is as good as it was
     within the last hour; else what SQLAlchemy raises is raised.
     """
-    sent, known = presented_token() or "", current_context().known_tokens
+    sent, known = presented_token() or "", _known_tokens()
     try:
         token = find_token(read_session(), sent, scope) if sent else None
     except DATABASE_ERRORS:
@@ -94,6 +95,11 @@ def read_by(viewer: Viewer, action: AdminAction = AdminAction.HISTORY_READ) -> N
     audit, details = current_context(), question_details(dict(request.args.lists()))
     look = audit.actor(viewer.name).did(action, clean(request.path, TARGET_LIMIT), details)
     audit.accesses.record(look, audit.record)
+
+
+def _known_tokens() -> KnownTokens:
+    known: KnownTokens = current_app.extensions.setdefault(_EXTENSION, KnownTokens())
+    return known
 
 
 def _note_use(token: Row[Any]) -> None:

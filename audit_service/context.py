@@ -16,7 +16,6 @@ from audit_service.errors import NotConfiguredError
 from audit_service.events import Actor, NewEvent
 from audit_service.repeats import Repeats
 from audit_service.settings import Settings
-from audit_service.tokens import KnownTokens
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Role
 
@@ -40,7 +39,6 @@ class AuditContext:
     settings: Settings
     recorder: Recorder
     accesses: Accesses
-    known_tokens: KnownTokens
     repeats: Repeats
     writer: Engine
     app_name: str

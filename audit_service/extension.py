@@ -15,7 +15,6 @@ from audit_service.errors import AuditUnavailable, NotConfiguredError, SettingsE
 from audit_service.repeats import Repeats
 from audit_service.settings import APP_LIMIT, Settings
 from audit_service.text import clean
-from audit_service.tokens import KnownTokens
 from audit_service.trail.recorder import Recorder
 
 
@@ -50,7 +49,6 @@ class LoginAudit:
             settings=settings,
             recorder=recorder,
             accesses=Accesses(),
-            known_tokens=KnownTokens(),
             repeats=Repeats(recorder, app_name),
             writer=writer,
             app_name=app_name,
