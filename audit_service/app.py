@@ -8,17 +8,17 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestTimeout, ServiceUnavailable
 
 from audit_service import login, receivers
-from audit_service.answers import json_answer, problem, register_errors
-from audit_service.browsers import protect
 from audit_service.context import context_of
-from audit_service.environment import load_settings
 from audit_service.extension import LoginAudit
 from audit_service.login.reports import BODY_LIMIT
-from audit_service.logs import scrub_logs
-from audit_service.proxies import TrustedProxies
-from audit_service.readiness import readiness
+from audit_service.operations.logs import scrub_logs
+from audit_service.operations.readiness import readiness
 from audit_service.serving.gateway import Gateway, Refusal, Refusals
-from audit_service.settings import Settings
+from audit_service.settings.environment import load_settings
+from audit_service.settings.table import Settings
+from audit_service.web.answers import json_answer, problem, register_errors
+from audit_service.web.browsers import protect
+from audit_service.web.proxies import TrustedProxies
 
 MAX_BODY = 64 * 1024  # bytes; a login is small
 

@@ -10,13 +10,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from audit_service import request_info, usernames
-from audit_service.accesses import Accesses
 from audit_service.errors import NotConfiguredError
-from audit_service.events import Actor, NewEvent
-from audit_service.repeats import Repeats
-from audit_service.settings import Settings
+from audit_service.events import request_info, usernames
+from audit_service.events.new import Actor, NewEvent
+from audit_service.settings.table import Settings
+from audit_service.trail.looks import Accesses
 from audit_service.trail.recorder import Recorder
+from audit_service.trail.repeats import Repeats
 from audit_service.vocabulary import Role
 
 EXTENSION = "login_audit"

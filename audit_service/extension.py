@@ -5,17 +5,24 @@ from collections.abc import Callable
 from flask import Flask
 
 from audit_service import api, receivers
-from audit_service.accesses import Accesses
-from audit_service.answers import problem
-from audit_service.bounded import bound_waits
 from audit_service.context import EXTENSION, AuditContext, Viewer, current_context
-from audit_service.database import add_functions, check_database, db, engine_options, make_writer, prepare_engine
-from audit_service.environment import load_settings
 from audit_service.errors import AuditUnavailable, NotConfiguredError, SettingsError
-from audit_service.repeats import Repeats
-from audit_service.settings import APP_LIMIT, Settings
-from audit_service.text import clean
+from audit_service.settings.environment import load_settings
+from audit_service.settings.table import APP_LIMIT, Settings
+from audit_service.storage.bounded import bound_waits
+from audit_service.storage.database import (
+    add_functions,
+    check_database,
+    db,
+    engine_options,
+    make_writer,
+    prepare_engine,
+)
+from audit_service.trail.looks import Accesses
 from audit_service.trail.recorder import Recorder
+from audit_service.trail.repeats import Repeats
+from audit_service.values.text import clean
+from audit_service.web.answers import problem
 
 
 def _nobody() -> None:

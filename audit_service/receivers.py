@@ -13,15 +13,15 @@ from uuid import UUID
 from blinker import ANY, NamedSignal
 from flask import Flask, current_app, got_request_exception
 
-from audit_service import request_info, tracebacks
 from audit_service.context import EXTENSION, AuditContext, context_of, current_context
-from audit_service.details import normal_details
 from audit_service.errors import AuditUnavailable, NotConfiguredError
-from audit_service.events import NewError, NewLogin
-from audit_service.repeats import Kind
-from audit_service.request_info import USERNAME_LIMIT, Sender, Target
+from audit_service.events import request_info, tracebacks
+from audit_service.events.new import NewError, NewLogin
+from audit_service.events.request_info import USERNAME_LIMIT, Sender, Target
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
-from audit_service.text import clean
+from audit_service.trail.repeats import Kind
+from audit_service.values.details import normal_details
+from audit_service.values.text import clean
 from audit_service.vocabulary import Action, Outcome, Reason
 
 logger = logging.getLogger("audit_service")

@@ -26,19 +26,19 @@ import psycopg
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from audit_service.database import make_engine
+from audit_service.access.tokens import add_token
 from audit_service.history.cursor import Cursors, Position
 from audit_service.history.filters import LoginFilters
 from audit_service.history.filters import Question as Asked
 from audit_service.history.items import LoginItem
-from audit_service.models import LoginEvent
-from audit_service.settings import Settings
-from audit_service.tokens import add_token
+from audit_service.settings.table import Settings
+from audit_service.storage.database import make_engine
+from audit_service.storage.models import LoginEvent
 from audit_service.vocabulary import Scope
 from benchmarks.made_history import END, address, fill_postgresql, fill_sqlite, name
 from tests.conftest import ACTOR, SECRET_KEY
-from tests.postgres import private_postgres
-from tests.server import started_service
+from tests.support.postgres import private_postgres
+from tests.support.server import started_service
 
 PAGE = "ORDER BY timestamp DESC, seq DESC LIMIT 101"
 LOGINS = "/api/logins"

@@ -25,8 +25,8 @@ import psycopg
 
 from benchmarks.record import cost_of_record
 from tests.conftest import SECRET_KEY, migrated
-from tests.postgres import free_port, private_postgres
-from tests.server import environment, wait_until_up
+from tests.support.postgres import free_port, private_postgres
+from tests.support.server import environment, wait_until_up
 
 SCRIPT = """
 wrk.method = "POST"

@@ -8,7 +8,7 @@ from math import pi, sin
 import psycopg
 from sqlalchemy import create_engine, text
 
-from audit_service.request_info import network_of
+from audit_service.events.request_info import network_of
 from tests.conftest import migrated
 
 DAYS, NAMES, ADDRESSES = 400, 200_000, 50_000

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from uuid_utils.compat import uuid7
 
-from audit_service.settings import Settings
+from audit_service.settings.table import Settings
 from audit_service.trail.recorder import Recorder
 from tests.conftest import migrated
 from tests.factories import LoginFactory

@@ -6,10 +6,10 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, Engine, text
 
-from audit_service.database import BUSY_TIMEOUT, Base, make_engine
-from audit_service.environment import load_settings
-from audit_service.models import NULLS_FIRST
-from audit_service.schema import VERSION_TABLE, make_file
+from audit_service.settings.environment import load_settings
+from audit_service.storage.database import BUSY_TIMEOUT, Base, make_engine
+from audit_service.storage.models import NULLS_FIRST
+from audit_service.storage.schema import VERSION_TABLE, make_file
 
 PLACED_NULLS = {
     index.name for table in Base.metadata.tables.values() for index in table.indexes if index.info.get(NULLS_FIRST)

@@ -13,18 +13,19 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, make_url
 
-from audit_service import create_app, schema
-from audit_service.accounts import add_account
+from audit_service import create_app
+from audit_service.access.accounts import add_account
+from audit_service.access.passwords import hash_password
+from audit_service.access.tokens import add_token
 from audit_service.context import context_of
-from audit_service.database import db, make_engine
-from audit_service.events import Actor
-from audit_service.passwords import hash_password
-from audit_service.settings import Settings
-from audit_service.tokens import add_token
+from audit_service.events.new import Actor
+from audit_service.settings.table import Settings
+from audit_service.storage import schema
+from audit_service.storage.database import db, make_engine
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Role, Scope
 from tests.factories import SaveThrough
-from tests.postgres import NoPostgresError, memory, private_postgres
+from tests.support.postgres import NoPostgresError, memory, private_postgres
 
 SECRET_KEY = "a secret key for tests"
 PASSWORD = "correct horse battery"
@@ -196,7 +197,7 @@ def password_hash() -> str:
 def accounts(app: Flask, password_hash: str) -> dict[Role, str]:
     """An account of each role, named like it, with the password ``PASSWORD``."""
     with app.app_context(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("audit_service.accounts.hash_password", lambda _password: password_hash)
+        patch.setattr("audit_service.access.accounts.hash_password", lambda _password: password_hash)
         for role in Role:
             add_account(db.session(), role.value, role, PASSWORD, by=ACTOR)
         db.session.commit()

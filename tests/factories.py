@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 import factory
 
-from audit_service import tracebacks
-from audit_service.events import NewAdmin, NewError, NewEvent, NewLogin
-from audit_service.request_info import network_of
+from audit_service.events import tracebacks
+from audit_service.events.new import NewAdmin, NewError, NewEvent, NewLogin
+from audit_service.events.request_info import network_of
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Action, AdminAction, Outcome, Reason
 

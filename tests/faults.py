@@ -1,4 +1,4 @@
-"""The proofs by fault. ``make test-faults`` runs them long, ``tests/test_faults.py`` runs them short.
+"""The proofs by fault. ``make test-faults`` runs them long, ``tests/trail/test_faults.py`` runs them short.
 
 In each, clients keep the id of every login that was answered with 200, while something is killed, hung, filled or cut.
 Afterwards the trail must hold each of those ids once, at positions 1…n.
@@ -19,14 +19,14 @@ import httpx
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from audit_service.database import make_engine
-from audit_service.models import LoginEvent
-from audit_service.settings import Settings
-from audit_service.tokens import add_token
+from audit_service.access.tokens import add_token
+from audit_service.settings.table import Settings
+from audit_service.storage.database import make_engine
+from audit_service.storage.models import LoginEvent
 from audit_service.trail.spool import Spool
 from audit_service.vocabulary import Reason, Scope
 from tests.conftest import ACTOR, SECRET_KEY, migrated
-from tests.fault_tools import (
+from tests.support.fault_tools import (
     Clients,
     CuttingProxy,
     Trail,
@@ -36,8 +36,8 @@ from tests.fault_tools import (
     small_disk,
     wait_for_empty_spool,
 )
-from tests.postgres import NoPostgresError, Postgres, free_port, private_postgres
-from tests.server import START_TIMEOUT, Service, is_alive, started_service
+from tests.support.postgres import NoPostgresError, Postgres, free_port, private_postgres
+from tests.support.server import START_TIMEOUT, Service, is_alive, started_service
 
 TIMEOUT = 2.0  # AUDIT_WRITE_TIMEOUT
 WORKERS = 4

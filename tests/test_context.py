@@ -10,15 +10,15 @@ from sqlalchemy import Engine
 from sqlalchemy.pool import QueuePool
 
 from audit_service.context import context_of, read_session
-from audit_service.database import db
-from audit_service.events import NewLogin
+from audit_service.events.new import NewLogin
 from audit_service.signals import login_signal
+from audit_service.storage.database import db
 from audit_service.vocabulary import Role, Scope
+from tests.access.test_refusals import wait_until
 from tests.conftest import PASSWORD
 from tests.factories import LoginFactory
-from tests.test_lists import PATIENCE, busy_writer
-from tests.test_refusals import wait_until
-from tests.test_reports import ADA, new_token, report
+from tests.login.test_reports import ADA, new_token, report
+from tests.trail.test_lists import PATIENCE, busy_writer
 
 LOOKED_AT: NewLogin = LoginFactory.build()
 Sends = Callable[[FlaskClient, dict[str, str], dict[str, str]], object]

@@ -7,15 +7,16 @@ import pytest
 from flask import Flask, Response
 from sqlalchemy import select, text
 
-from audit_service import LoginAudit, schema
+from audit_service import LoginAudit
+from audit_service.access.tokens import add_token
 from audit_service.context import context_of
-from audit_service.database import make_engine
 from audit_service.errors import NotConfiguredError, SettingsError
-from audit_service.settings import Settings
-from audit_service.tokens import add_token
+from audit_service.settings.table import Settings
+from audit_service.storage import schema
+from audit_service.storage.database import make_engine
 from audit_service.vocabulary import Scope
 from tests.conftest import ACTOR, new_postgres_database
-from tests.host_app import Visit, create_host, db
+from tests.support.host_app import Visit, create_host, db
 
 
 @pytest.fixture

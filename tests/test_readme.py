@@ -12,15 +12,15 @@ import httpx
 import pytest
 
 from audit_service.cli import main
-from audit_service.database import Base
-from audit_service.environment import NAMES
 from audit_service.history.filters import AdminFilters, ErrorFilters, LoginFilters
 from audit_service.history.parameters import Page
-from audit_service.models import AdminEvent, ErrorEvent, LoginEvent
-from audit_service.settings import Settings, setting_help, setting_type
+from audit_service.settings.environment import NAMES
+from audit_service.settings.table import Settings, setting_help, setting_type
+from audit_service.storage.database import Base
+from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent
 from audit_service.vocabulary import Action, AdminAction, Reason
-from tests.postgres import free_port
-from tests.server import environment, wait_until_up
+from tests.support.postgres import free_port
+from tests.support.server import environment, wait_until_up
 
 PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text()

@@ -13,15 +13,15 @@ from sqlalchemy import text
 
 from audit_service import login_failed_signal, login_signal, logout_signal, receivers
 from audit_service.context import context_of
-from audit_service.database import db
 from audit_service.errors import AuditUnavailable, NotConfiguredError
-from audit_service.events import NewLogin
-from audit_service.flood import RECORDED
+from audit_service.events.new import NewLogin
 from audit_service.history.filters import ErrorFilters, LoginFilters, Question
 from audit_service.history.items import ErrorItem, LoginItem
 from audit_service.history.query import list_events
-from audit_service.repeats import WINDOW, Kind
-from audit_service.text import clean
+from audit_service.storage.database import db
+from audit_service.trail.repeats import WINDOW, Kind
+from audit_service.values.flood import RECORDED
+from audit_service.values.text import clean
 from audit_service.vocabulary import Action, Outcome, Reason
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

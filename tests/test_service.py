@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from audit_service.accounts import add_account
-from audit_service.tokens import add_token
+from audit_service.access.accounts import add_account
+from audit_service.access.tokens import add_token
 from audit_service.vocabulary import Role, Scope
 from tests.conftest import ACTOR, PASSWORD, new_postgres_database
-from tests.server import running_service, started_service
+from tests.support.server import running_service, started_service
 
 
 @pytest.fixture

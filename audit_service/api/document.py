@@ -4,13 +4,13 @@ import importlib.metadata
 from http import HTTPStatus
 from typing import Any
 
-from audit_service.answers import Problem
 from audit_service.api.schemas import parameters, reference, schemas
 from audit_service.history.collections import COLLECTIONS, ERRORS, LOGINS, Collection
 from audit_service.history.export import CONTENT_TYPES
 from audit_service.history.parameters import GroupLimit, Name, Page, Sorting
 from audit_service.history.summary import Summing
-from audit_service.problems import KINDS
+from audit_service.web.answers import Problem
+from audit_service.web.problems import KINDS
 
 _SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"session": []}]
 _LINK = {"description": 'The next page, `rel="next"` (RFC 8288).', "schema": {"type": "string"}}

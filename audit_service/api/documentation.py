@@ -10,11 +10,11 @@ from markupsafe import Markup, escape
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from audit_service.answers import json_answer, page
 from audit_service.api.document import document
 from audit_service.api.views import blueprint, with_etag
-from audit_service.browsers import add_headers
-from audit_service.problems import KINDS
+from audit_service.web.answers import json_answer, page
+from audit_service.web.browsers import add_headers
+from audit_service.web.problems import KINDS
 
 _KEPT = 8  # of each kind: where the app is mounted, and what it is called, comes from outside
 

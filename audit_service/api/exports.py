@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from flask import Response, current_app
 
-from audit_service.access import owner_of_view, read_by, viewer_for
+from audit_service.access.viewer import owner_of_view, read_by, viewer_for
 from audit_service.api.places import take_place
 from audit_service.api.queries import parse_query
 from audit_service.api.stream import Stream

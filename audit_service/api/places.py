@@ -6,7 +6,7 @@ from weakref import WeakSet
 
 from werkzeug.exceptions import ServiceUnavailable
 
-from audit_service.access import SEES_ALL
+from audit_service.access.viewer import SEES_ALL
 from audit_service.context import Viewer
 
 EACH = 2  # of one viewer: each holds a thread of the server

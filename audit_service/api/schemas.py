@@ -5,14 +5,14 @@ from typing import Any
 
 import msgspec
 
-from audit_service.answers import Problem
 from audit_service.api.queries import PLUS
 from audit_service.history.collections import COLLECTIONS
 from audit_service.history.groups import ErrorGroups
 from audit_service.history.last import LastLogins
 from audit_service.history.parameters import MOST_VALUES, GroupLimit, Name, Page, Sorting
 from audit_service.history.summary import Summary, Summing
-from audit_service.problems import Kind
+from audit_service.web.answers import Problem
+from audit_service.web.problems import Kind
 
 REFERENCE = "#/components/schemas/{name}"
 PARAMETERS: list[type[msgspec.Struct]] = [each.filters for each in COLLECTIONS]

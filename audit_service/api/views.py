@@ -12,8 +12,7 @@ from flask import Response, current_app, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from audit_service.access import owner_of_view, read_by, viewer_for
-from audit_service.answers import OUR_ERRORS, json_answer, problem, register_errors
+from audit_service.access.viewer import owner_of_view, read_by, viewer_for
 from audit_service.api.exports import export_collection
 from audit_service.api.queries import parse_query
 from audit_service.context import current_context, end_reading, read_session
@@ -27,7 +26,8 @@ from audit_service.history.last import last_logins
 from audit_service.history.parameters import GroupLimit, Name, Page
 from audit_service.history.query import find_event, list_events
 from audit_service.history.summary import Summing, summarise
-from audit_service.routes import PlainBlueprint
+from audit_service.web.answers import OUR_ERRORS, json_answer, problem, register_errors
+from audit_service.web.routes import PlainBlueprint
 
 blueprint = PlainBlueprint(
     "audit_api",

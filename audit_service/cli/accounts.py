@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from audit_service import accounts as service
+from audit_service.access import accounts as service
 from audit_service.cli.connection import actor, open_session
 from audit_service.cli.table import echo_table
 from audit_service.cli.text import TEXT, valid_text

@@ -9,14 +9,14 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from audit_service.database import make_engine
-from audit_service.environment import load_settings
 from audit_service.errors import NotConfiguredError
-from audit_service.events import Actor
-from audit_service.request_info import USERNAME_LIMIT
-from audit_service.schema import require_newest
-from audit_service.settings import Settings
-from audit_service.text import clean
+from audit_service.events.new import Actor
+from audit_service.events.request_info import USERNAME_LIMIT
+from audit_service.settings.environment import load_settings
+from audit_service.settings.table import Settings
+from audit_service.storage.database import make_engine
+from audit_service.storage.schema import require_newest
+from audit_service.values.text import clean
 
 
 def actor(settings: Settings | None = None) -> Actor:

@@ -19,7 +19,7 @@ from audit_service.history.export import Chunk, Format
 from audit_service.history.export import export as stream
 from audit_service.history.filters import Question
 from audit_service.history.parameters import Sorting
-from audit_service.schema import require_newest
+from audit_service.storage.schema import require_newest
 from audit_service.vocabulary import AdminAction
 
 

@@ -6,19 +6,19 @@ from typing import Any
 import click
 import msgspec
 
-from audit_service.accesses import question_details
 from audit_service.cli.connection import actor, open_session
 from audit_service.cli.options import options, read_options
 from audit_service.cli.table import echo_table
-from audit_service.environment import load_settings
 from audit_service.errors import ParameterError
 from audit_service.history.collections import ADMIN_EVENTS, COLLECTIONS, ERRORS, LOGINS, Collection
 from audit_service.history.cursor import Cursors
 from audit_service.history.filters import Order, Question
 from audit_service.history.parameters import Page
 from audit_service.history.query import list_events
-from audit_service.outages import DATABASE_ERRORS
+from audit_service.settings.environment import load_settings
+from audit_service.storage.outages import DATABASE_ERRORS
 from audit_service.trail.append import store
+from audit_service.trail.looks import question_details
 from audit_service.vocabulary import AdminAction
 
 COLUMNS = {

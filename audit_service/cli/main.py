@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from audit_service.cli import accounts, export, history, server, spool, tokens
-from audit_service.environment import load_settings
 from audit_service.errors import AuditError
-from audit_service.outages import DATABASE_ERRORS, driver_error, is_outage
-from audit_service.settings import Settings
+from audit_service.settings.environment import load_settings
+from audit_service.settings.table import Settings
+from audit_service.storage.outages import DATABASE_ERRORS, driver_error, is_outage
 
 
 class OneLineErrors(click.Group):

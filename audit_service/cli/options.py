@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 from audit_service.cli.text import TEXT
 from audit_service.errors import ParameterError
 from audit_service.history.parameters import parse
-from audit_service.typed import description_of, title_of
+from audit_service.values.typed import description_of, title_of
 
 
 def options(*kinds: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 
 import click
 
-from audit_service import schema
-from audit_service.accounts import add_account, list_accounts
+from audit_service.access.accounts import add_account, list_accounts
+from audit_service.access.tokens import add_token
 from audit_service.cli.connection import actor, open_engine, open_session
-from audit_service.environment import load_settings
 from audit_service.errors import AccountError, AuditUnavailable, SettingsError
 from audit_service.serving.server import make_server
-from audit_service.settings import Settings
-from audit_service.tokens import add_token
+from audit_service.settings.environment import load_settings
+from audit_service.settings.table import Settings
+from audit_service.storage import schema
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import AdminAction, Role, Scope
 

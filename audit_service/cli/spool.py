@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from audit_service.cli.connection import open_engine
-from audit_service.environment import load_settings
-from audit_service.events import NewEvent
-from audit_service.schema import require_newest
-from audit_service.settings import Settings
+from audit_service.events.new import NewEvent
+from audit_service.settings.environment import load_settings
+from audit_service.settings.table import Settings
+from audit_service.storage.schema import require_newest
 from audit_service.trail.identity import Identity
 from audit_service.trail.keeper import is_poison
 from audit_service.trail.link import Link

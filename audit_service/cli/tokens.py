@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from audit_service.access.tokens import add_token, list_tokens, revoke_token
 from audit_service.cli.connection import actor, open_session
 from audit_service.cli.table import echo_table
 from audit_service.cli.text import TEXT
-from audit_service.tokens import add_token, list_tokens, revoke_token
 from audit_service.vocabulary import Scope
 
 

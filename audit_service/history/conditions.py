@@ -7,8 +7,8 @@ import msgspec
 from sqlalchemy import ColumnElement, FromClause, and_, cast, func, literal, or_
 from sqlalchemy.dialects.postgresql import INET
 
+from audit_service.events.request_info import network_of
 from audit_service.history.filters import EventFilters
-from audit_service.request_info import network_of
 
 VOCABULARIES = ("action", "outcome", "reason")  # their words stand in the SQL: partial indexes are found by them
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import JSON, ColumnElement, Connection, Engine, String, Table, Uuid, cast, func, type_coerce
 
-from audit_service.bounded import patient
-from audit_service.database import IpAddress, UtcDateTime, canonical_address
 from audit_service.history.filters import Question
 from audit_service.history.query import PATIENCE, TABLES, page_query
+from audit_service.storage.bounded import patient
+from audit_service.storage.database import IpAddress, UtcDateTime, canonical_address
 
 CHUNK = 1000  # rows
 _FORMULA = "-=+@＝＋－＠"  # noqa: RUF001 - what a spreadsheet takes for the begin of a formula

@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from audit_service.events import NewEvent
-from audit_service.request_info import parse_network
+from audit_service.events.new import NewEvent
+from audit_service.events.request_info import parse_network
 from audit_service.vocabulary import Action, AdminAction, Outcome, Reason
 
 

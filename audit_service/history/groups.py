@@ -6,12 +6,12 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from audit_service.bounded import patient
 from audit_service.history.conditions import conditions
 from audit_service.history.filters import ErrorFilters
 from audit_service.history.items import ErrorItem
 from audit_service.history.query import PATIENCE, TABLES
 from audit_service.history.summary import with_span
+from audit_service.storage.bounded import patient
 
 
 class ErrorGroup(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from audit_service.events import NewAdmin, NewError, NewLogin
+from audit_service.events.new import NewAdmin, NewError, NewLogin
 
 
 class LoginItem(NewLogin, kw_only=True, frozen=True):

@@ -4,11 +4,11 @@ import msgspec
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from audit_service.bounded import patient
 from audit_service.history.conditions import conditions
 from audit_service.history.filters import LoginFilters, Question
 from audit_service.history.items import LoginItem
 from audit_service.history.query import PATIENCE, TABLES, list_events
+from audit_service.storage.bounded import patient
 from audit_service.vocabulary import Action, Outcome
 
 

@@ -10,8 +10,8 @@ from werkzeug.datastructures import MultiDict
 
 from audit_service.errors import ParameterError
 from audit_service.history.filters import Order
-from audit_service.text import clean
-from audit_service.typed import convert
+from audit_service.values.text import clean
+from audit_service.values.typed import convert
 
 Parameters = TypeVar("Parameters", bound=msgspec.Struct)
 

@@ -6,13 +6,13 @@ from uuid import UUID
 from sqlalchemy import CTE, ColumnElement, Select, Table, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from audit_service.events import NewEvent
+from audit_service.events.new import NewEvent
 from audit_service.history.conditions import conditions, parent_of
 from audit_service.history.cursor import Position, arrived
 from audit_service.history.filters import EventFilters, Order, Question
 from audit_service.history.items import AdminItem, ErrorItem, LoginItem
 from audit_service.history.merged import by_time, merged, networks_of, values_of
-from audit_service.models import AdminEvent, ErrorEvent, LoginEvent, TrailHead
+from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent, TrailHead
 from audit_service.vocabulary import Action, Outcome
 
 Event = TypeVar("Event", bound=NewEvent)

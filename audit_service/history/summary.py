@@ -12,12 +12,12 @@ from msgspec import Meta
 from sqlalchemy import ColumnElement, Integer, Interval, Table, case, cast, func, literal, select, type_coerce
 from sqlalchemy.orm import Session
 
-from audit_service.bounded import patient
-from audit_service.database import UtcDateTime
 from audit_service.history.conditions import conditions
 from audit_service.history.filters import LoginFilters
 from audit_service.history.items import LoginItem
 from audit_service.history.query import PATIENCE, TABLES
+from audit_service.storage.bounded import patient
+from audit_service.storage.database import UtcDateTime
 from audit_service.vocabulary import Outcome
 
 QUARTER = timedelta(minutes=15)  # every zone's offset from UTC is a multiple of it, since 1972

@@ -12,8 +12,10 @@ from flask import Flask, current_app
 from sqlalchemy import update
 from werkzeug.exceptions import ServiceUnavailable, TooManyRequests, Unauthorized
 
-from audit_service import request_info
-from audit_service.accounts import find_account
+from audit_service.access.accounts import find_account
+from audit_service.access.passwords import hash_password, needs_rehash, verify_password
+from audit_service.access.refusals import Key, RefusalCounter, add_counts, close_windows
+from audit_service.access.throttle import METHOD, Limits, Refusal, find_refusal
 from audit_service.context import (
     AuditContext,
     context_of,
@@ -23,15 +25,13 @@ from audit_service.context import (
     read_session,
     write_session,
 )
+from audit_service.events import request_info
+from audit_service.events.usernames import ANY
 from audit_service.login.unchecked import Unchecked
-from audit_service.models import Account
-from audit_service.outages import DATABASE_ERRORS
-from audit_service.passwords import hash_password, needs_rehash, verify_password
 from audit_service.receivers import stored
-from audit_service.refusals import Key, RefusalCounter, add_counts, close_windows
 from audit_service.signals import login_failed_signal
-from audit_service.throttle import METHOD, Limits, Refusal, find_refusal
-from audit_service.usernames import ANY
+from audit_service.storage.models import Account
+from audit_service.storage.outages import DATABASE_ERRORS
 from audit_service.vocabulary import Reason
 
 REFUSED = "wrong username or password"

@@ -7,7 +7,7 @@ from flask import Request
 from werkzeug.exceptions import BadRequest, LengthRequired, UnsupportedMediaType
 
 from audit_service.errors import ParameterError
-from audit_service.request_info import real_request
+from audit_service.events.request_info import real_request
 
 
 def read_texts(*names: str) -> list[str]:

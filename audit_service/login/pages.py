@@ -4,12 +4,12 @@ from flask import Response, render_template, request
 from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 
-from audit_service.answers import describe, page, problem
+from audit_service.access.passwords import MAX_LENGTH, MIN_LENGTH
 from audit_service.context import Viewer, current_context
+from audit_service.events.request_info import USERNAME_LIMIT
 from audit_service.login.sessions import session_account, session_viewer
-from audit_service.passwords import MAX_LENGTH, MIN_LENGTH
-from audit_service.request_info import USERNAME_LIMIT
-from audit_service.text import fit
+from audit_service.values.text import fit
+from audit_service.web.answers import describe, page, problem
 
 
 def is_browser() -> bool:

@@ -11,14 +11,14 @@ from uuid_utils.compat import uuid7
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, ServiceUnavailable, UnsupportedMediaType
 
 from audit_service.context import current_context
-from audit_service.details import normal_details
 from audit_service.errors import BusyError, IdTakenError, ItemError, TakenError
-from audit_service.events import NewLogin
+from audit_service.events.new import NewLogin
+from audit_service.events.request_info import USER_AGENT_LIMIT, USERNAME_LIMIT, network_of, parse_address
+from audit_service.events.usernames import is_reserved
 from audit_service.login.credentials import require_whole_body
-from audit_service.request_info import USER_AGENT_LIMIT, USERNAME_LIMIT, network_of, parse_address
-from audit_service.text import clean
-from audit_service.typed import convert, title_of
-from audit_service.usernames import is_reserved
+from audit_service.values.details import normal_details
+from audit_service.values.text import clean
+from audit_service.values.typed import convert, title_of
 from audit_service.vocabulary import Outcome, Reason
 
 METHOD = "reported"

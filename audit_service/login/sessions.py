@@ -16,7 +16,7 @@ from uuid_utils import uuid4
 
 from audit_service.context import Viewer, context_of, current_context, read_session, write_session
 from audit_service.login.cookie import CookieSessions
-from audit_service.models import Account, EndedSession
+from audit_service.storage.models import Account, EndedSession
 from audit_service.vocabulary import Role
 
 RENEWAL = 60  # seconds: how exactly the last request of a session is known, at least

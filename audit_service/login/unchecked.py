@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask, current_app
 
-from audit_service import request_info
+from audit_service.access.refusals import counted_event
+from audit_service.access.throttle import METHOD
 from audit_service.context import AuditContext
 from audit_service.errors import AuditUnavailable
-from audit_service.flood import Flood
+from audit_service.events import request_info
+from audit_service.events.usernames import ANY
 from audit_service.receivers import stored
-from audit_service.refusals import counted_event
 from audit_service.signals import login_failed_signal
-from audit_service.throttle import METHOD
-from audit_service.usernames import ANY
+from audit_service.values.flood import Flood
 from audit_service.vocabulary import Reason
 
 

@@ -6,11 +6,12 @@ from flask import Flask, Response, current_app, redirect, request, url_for
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
-from audit_service.access import presented_token, require_token
-from audit_service.accounts import replace_password
-from audit_service.answers import OUR_ERRORS, json_answer, register_errors
+from audit_service.access.accounts import replace_password
+from audit_service.access.viewer import presented_token, require_token
 from audit_service.context import current_context, write_session
 from audit_service.errors import AccountError, ParameterError
+from audit_service.events.request_info import USERNAME_LIMIT
+from audit_service.events.usernames import is_reserved
 from audit_service.login.attempts import REFUSED, check_password
 from audit_service.login.credentials import read_texts
 from audit_service.login.pages import error_answer, index_page, is_browser, login_page, password_page
@@ -24,12 +25,11 @@ from audit_service.login.sessions import (
     start_session,
 )
 from audit_service.receivers import stored
-from audit_service.request_info import USERNAME_LIMIT
-from audit_service.routes import PlainBlueprint
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
-from audit_service.text import fit
-from audit_service.usernames import is_reserved
+from audit_service.values.text import fit
 from audit_service.vocabulary import Reason, Scope
+from audit_service.web.answers import OUR_ERRORS, json_answer, register_errors
+from audit_service.web.routes import PlainBlueprint
 
 blueprint = PlainBlueprint(
     "audit_login", __name__, template_folder="templates", static_folder="static", static_url_path="/static/audit"

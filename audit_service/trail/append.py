@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Row, Table, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
-from audit_service.events import NewAdmin, NewError, NewEvent, NewLogin
-from audit_service.models import AdminEvent, ErrorEvent, LoginEvent
+from audit_service.events.new import NewAdmin, NewError, NewEvent, NewLogin
+from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent
 
 _Key = tuple[type[NewEvent], UUID]
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Connection, inspect, select
 from sqlalchemy.engine import URL
 
-from audit_service.models import TrailIdentity
+from audit_service.storage.models import TrailIdentity
 
 logger = logging.getLogger("audit_service")
 

@@ -10,13 +10,13 @@ from sqlalchemy import Connection, Engine, create_engine, update
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from audit_service.bounded import bound_waits
-from audit_service.database import engine_options, prepare_engine, sqlite_path
 from audit_service.errors import IdTakenError
-from audit_service.events import NewEvent
-from audit_service.models import TrailHead
-from audit_service.schema import fault_of, read_revision
-from audit_service.sqlite_file import FileConnection, MovedError, leave
+from audit_service.events.new import NewEvent
+from audit_service.storage.bounded import bound_waits
+from audit_service.storage.database import engine_options, prepare_engine, sqlite_path
+from audit_service.storage.models import TrailHead
+from audit_service.storage.schema import fault_of, read_revision
+from audit_service.storage.sqlite_file import FileConnection, MovedError, leave
 from audit_service.trail.append import append
 from audit_service.trail.identity import Identity, read_trail
 from audit_service.trail.turnstile import Turnstile

@@ -16,8 +16,8 @@ from uuid import UUID
 
 import msgspec
 
-from audit_service import sqlite_file
-from audit_service.events import NewAdmin, NewError, NewEvent, NewLogin
+from audit_service.events.new import NewAdmin, NewError, NewEvent, NewLogin
+from audit_service.storage import sqlite_file
 from audit_service.trail.identity import Identity
 from audit_service.trail.turnstile import is_at
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from audit_service.schema import require_told
+from audit_service.storage.schema import require_told
 
 revision = "0001"
 down_revision = None

@@ -10,7 +10,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from alembic import op
 
-from audit_service.schema import require_told
+from audit_service.storage.schema import require_told
 
 revision = "0005"
 down_revision = "0004"

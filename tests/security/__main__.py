@@ -13,7 +13,6 @@ import click
 
 from tests.conftest import migrated, new_postgres_database
 from tests.faults import Progress
-from tests.postgres import private_postgres
 from tests.security.canaries import hunt_canaries
 from tests.security.crowd import crowd
 from tests.security.flood import flood
@@ -22,6 +21,7 @@ from tests.security.injection import PAYLOADS, inject
 from tests.security.passwords import race
 from tests.security.slow import send_slowly
 from tests.security.timing import compare_times
+from tests.support.postgres import private_postgres
 
 Proof = Callable[[str, Path, int, Progress], str]
 LONG_PROOFS: dict[str, tuple[str, int, Proof]] = {

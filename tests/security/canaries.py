@@ -23,16 +23,16 @@ from audit_service import create_app
 from audit_service.app import gateway_of
 from audit_service.cli import main as audit_cli
 from audit_service.context import read_session
-from audit_service.models import ErrorEvent
 from audit_service.serving.gateway import Gateway
 from audit_service.serving.server import make_server
+from audit_service.storage.models import ErrorEvent
 from audit_service.trail.spool import Spool
 from audit_service.vocabulary import Scope
-from tests.fault_tools import wait_for_empty_spool
 from tests.faults import Progress
-from tests.postgres import free_port
 from tests.security.ground import Tokens, engine_of, no_progress
-from tests.server import environment, wait_until_up
+from tests.support.fault_tools import wait_for_empty_spool
+from tests.support.postgres import free_port
+from tests.support.server import environment, wait_until_up
 
 # What a view puts into its exception. Text that nothing marks as a secret ("it was hunter2") cannot be recognised.
 MESSAGES = {

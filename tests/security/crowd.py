@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from sqlalchemy import make_url
 
 from tests.conftest import PASSWORD
-from tests.fault_tools import assert_nothing_lost
 from tests.faults import Progress
 from tests.security.ground import Tokens, no_progress, populate, settings
-from tests.server import started_service
+from tests.support.fault_tools import assert_nothing_lost
+from tests.support.server import started_service
 
 LIST = 500
 REPORTERS = 8

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import inspect, make_url, select, text
 
-from audit_service.models import LoginEvent, TrailHead
-from audit_service.refusals import close_windows
+from audit_service.access.refusals import close_windows
+from audit_service.storage.models import LoginEvent, TrailHead
 from audit_service.vocabulary import Reason
-from tests.fault_tools import assert_nothing_lost
 from tests.faults import Progress
 from tests.security.ground import engine_of, no_progress, populate, settings
-from tests.server import started_service
+from tests.support.fault_tools import assert_nothing_lost
+from tests.support.server import started_service
 
 NAMES = 1000
 CONNECTIONS = 32

@@ -23,16 +23,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import run_wsgi_app
 
-from audit_service.accounts import get_account, set_password
+from audit_service.access.accounts import get_account, set_password
 from audit_service.context import read_session
 from audit_service.login.sessions import start_session
-from audit_service.models import ErrorEvent, LoginEvent
+from audit_service.storage.models import ErrorEvent, LoginEvent
 from tests.conftest import ACTOR, PASSWORD
-from tests.fault_tools import assert_nothing_lost, wait_for_empty_spool
 from tests.faults import Progress
 from tests.security.ground import SHOWN, Tokens, app_of, engine_of, no_progress, populate, settings
 from tests.security.requests import LOGINS, OTHERS, Answer, Sent
-from tests.server import started_service
+from tests.support.fault_tools import assert_nothing_lost, wait_for_empty_spool
+from tests.support.server import started_service
 
 
 def _plain(method: str, target: bytes, *headers: tuple[bytes, bytes], body: bytes = b"", host: bytes = b"x") -> Sent:

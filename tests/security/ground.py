@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from audit_service import create_app
-from audit_service.accounts import add_account, disable
-from audit_service.database import make_engine
-from audit_service.settings import Settings
-from audit_service.tokens import add_token
+from audit_service.access.accounts import add_account, disable
+from audit_service.access.tokens import add_token
+from audit_service.settings.table import Settings
+from audit_service.storage.database import make_engine
 from audit_service.vocabulary import Role, Scope
 from tests.conftest import ACTOR, PASSWORD, SECRET_KEY, close
 

@@ -11,15 +11,15 @@ from urllib.parse import quote
 from flask import Flask
 from sqlalchemy import inspect, select, text
 
-from audit_service.database import Base
-from audit_service.models import AdminEvent, ErrorEvent, LoginEvent
-from audit_service.passwords import MAX_LENGTH, MIN_LENGTH
-from audit_service.text import clean, fit
+from audit_service.access.passwords import MAX_LENGTH, MIN_LENGTH
+from audit_service.storage.database import Base
+from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent
+from audit_service.values.text import clean, fit
 from tests.conftest import PASSWORD
-from tests.fault_tools import assert_nothing_lost
 from tests.faults import Progress
 from tests.security.fuzz import session_cookie
 from tests.security.ground import SHOWN, Tokens, app_of, engine_of, no_progress, populate
+from tests.support.fault_tools import assert_nothing_lost
 
 PAYLOADS = [
     "' OR '1'='1", "' OR 1=1 --", "' OR 1=1 #", "' OR 1=1/*", "') OR ('1'='1", "')) OR 1=1 --", '" OR ""="',

@@ -11,14 +11,14 @@ from pathlib import Path
 import httpx
 from sqlalchemy.orm import Session
 
-from audit_service import accounts as service
-from audit_service.models import Account
+from audit_service.access import accounts as service
+from audit_service.storage.models import Account
 from audit_service.vocabulary import Role
 from tests.conftest import ACTOR, PASSWORD
-from tests.fault_tools import assert_nothing_lost
 from tests.faults import Progress
 from tests.security.ground import engine_of, no_progress, populate, settings
-from tests.server import started_service
+from tests.support.fault_tools import assert_nothing_lost
+from tests.support.server import started_service
 
 SET, STOLEN = "what the administrator set", (PASSWORD, "what the attacker likes better")
 ATTEMPTS = 100  # of the attacker in one round, at most

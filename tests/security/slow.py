@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from tests.faults import Progress
 from tests.security.ground import no_progress, populate, settings
-from tests.server import started_service
+from tests.support.server import started_service
 
 FORM = "application/x-www-form-urlencoded"
 HEAD = f"POST /login/ HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: 100\r\n\r\n".encode()

@@ -14,7 +14,7 @@ from tests.conftest import PASSWORD
 from tests.faults import Progress
 from tests.security.ground import GONE, no_progress, populate, settings
 from tests.security.requests import _as_form
-from tests.server import started_service
+from tests.support.server import started_service
 
 WRONG = ("user", "a wrong password, of a length like any")
 PAIRS = {

@@ -1,0 +1,34 @@
+"""Usernames that match no account, as they are stored: people type passwords into the wrong box."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+
+from audit_service.events.request_info import USERNAME_LIMIT
+from audit_service.values.text import REPLACEMENT, clean
+
+MASKED = "***"
+HASHED = "hash:"
+ACTORS = ("cli:", "token:", "network:")  # in admin events, who is no account
+ANY = "*"  # attempts under many names, counted together
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether *name* stands for others, so that it can be nobody's own."""
+    return name in (MASKED, ANY) or name.startswith((HASHED, *ACTORS))
+
+
+def unknown(username: str, policy: str, key: Callable[[], str]) -> str:
+    """Return what is stored for a *username* that matches no account.
+
+    *policy* is ``AUDIT_UNKNOWN_USERNAMES``: "keep" it; "hash" it with the *key* (HMAC-SHA256, RFC 2104: the same name
+    is the same text, as long as the key stays); or "mask" it, so that nothing is left. A kept name that stands for
+    others is marked, so that nobody writes these by hand.
+    """
+    name = clean(username, USERNAME_LIMIT)
+    if policy == "keep":
+        return clean(REPLACEMENT + name, USERNAME_LIMIT) if is_reserved(name) else name
+    if policy == "mask":
+        return MASKED
+    digest = hmac.digest(f"unknown usernames {key()}".encode(), name.encode(), hashlib.sha256)
+    return HASHED + digest.hex()[:32]

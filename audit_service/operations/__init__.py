@@ -1,0 +1,1 @@
+"""What those who run the service look at: readiness and logs."""

@@ -1,0 +1,1 @@
+"""The settings: the typed table, how it is read, and the data folder."""

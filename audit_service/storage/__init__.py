@@ -1,0 +1,1 @@
+"""The database: column types, engines, bounded waits, models and migrations."""

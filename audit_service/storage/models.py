@@ -1,0 +1,177 @@
+"""The tables: columns and indexes, no queries. The README's table says what each field means."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, String, Text, UniqueConstraint, Uuid, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from audit_service.storage.database import Base, IpAddress, Json, UtcDateTime
+
+NULLS_FIRST = "nulls_first"
+WITHOUT_ADDRESS = "remote_addr IS NULL AND network IS NOT NULL"  # refused attempts that were counted
+
+
+class EventColumns:
+    """What every event has, first. An event row never changes once it is written."""
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, sort_order=-9)
+    seq: Mapped[int] = mapped_column(BigInteger, sort_order=-8)
+    timestamp: Mapped[datetime] = mapped_column(UtcDateTime, sort_order=-7)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, sort_order=-6)
+    app: Mapped[str] = mapped_column(String(64), sort_order=-5)
+    remote_addr: Mapped[str | None] = mapped_column(IpAddress, sort_order=-4)
+    request_id: Mapped[str | None] = mapped_column(String(128), sort_order=-3)
+
+
+def by_time(*columns: str, name: str | None = None, where: str | None = None, on_sqlite: str | None = None) -> Index:
+    """Return an index that holds events with the same value of *columns* in the order of time.
+
+    It holds only those for which the condition *where* is true, and on SQLite, where an index costs writers more,
+    the condition *on_sqlite*. On PostgreSQL the migration makes it with ``NULLS FIRST``, and says why; ``info`` marks
+    it for Alembic.
+    """
+    only, only_on_sqlite = (None if each is None else text(each) for each in (where, on_sqlite or where))
+    info = {NULLS_FIRST: True}
+    return Index(name, *columns, "timestamp", "seq", postgresql_where=only, sqlite_where=only_on_sqlite, info=info)
+
+
+class LoginEvent(EventColumns, Base):
+    """A login, failed login or logout."""
+
+    __tablename__ = "login_events"
+    __table_args__ = (
+        UniqueConstraint("seq"),
+        Index(None, "timestamp", "seq"),
+        by_time("username"),
+        by_time("remote_addr"),
+        by_time("network", on_sqlite="outcome = 'failure'"),
+        by_time("app").ddl_if("postgresql"),
+        by_time("method").ddl_if("postgresql"),
+        by_time("reason", where="reason IS NOT NULL"),
+        by_time(name="ix_login_events_failures", where="outcome = 'failure'"),
+        by_time(name="ix_login_events_logouts", where="action = 'logout'"),
+        Index(None, "request_id", postgresql_using="hash"),
+        Index(
+            "ix_login_events_without_address",
+            "network",
+            postgresql_where=text(WITHOUT_ADDRESS),
+            sqlite_where=text(WITHOUT_ADDRESS),
+        ),
+    )
+
+    network: Mapped[str | None] = mapped_column(String(43))
+    action: Mapped[str] = mapped_column(String(16))
+    outcome: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(String(32))
+    username: Mapped[str] = mapped_column(String(255))
+    user_agent: Mapped[str | None] = mapped_column(String(512))
+    method: Mapped[str | None] = mapped_column(String(32))
+    details: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+
+class ErrorEvent(EventColumns, Base):
+    """An unhandled exception."""
+
+    __tablename__ = "error_events"
+    __table_args__ = (
+        UniqueConstraint("seq"),
+        Index(None, "timestamp", "seq"),
+        by_time("fingerprint"),
+    )
+
+    exception_type: Mapped[str] = mapped_column(String(255))
+    message: Mapped[str] = mapped_column(Text)
+    traceback: Mapped[str] = mapped_column(Text)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    http_method: Mapped[str | None] = mapped_column(String(16))
+    path: Mapped[str | None] = mapped_column(Text)
+    endpoint: Mapped[str | None] = mapped_column(String(255))
+    username: Mapped[str | None] = mapped_column(String(255))
+
+
+class AdminEvent(EventColumns, Base):
+    """A change of accounts or tokens, a look at the history, the start or stop of recording."""
+
+    __tablename__ = "admin_events"
+    __table_args__ = (UniqueConstraint("seq"), Index(None, "timestamp", "seq"))
+
+    actor: Mapped[str] = mapped_column(String(255))
+    action: Mapped[str] = mapped_column(String(32))
+    target: Mapped[str | None] = mapped_column(String(255))
+    details: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+
+class TrailHead(Base):
+    """One row that holds the size of the trail. Its lock orders the writers, so ``seq`` is gap-free."""
+
+    __tablename__ = "trail_head"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    size: Mapped[int] = mapped_column(BigInteger)
+
+
+class TrailIdentity(Base):
+    """One row that tells this trail from every other: events that wait in a spool are stored in their own only."""
+
+    __tablename__ = "trail_identity"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    trail_id: Mapped[UUID] = mapped_column(Uuid)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Account(Base):
+    """Somebody who can log in to the service itself."""
+
+    __tablename__ = "audit_accounts"
+    __table_args__ = (UniqueConstraint("username"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(String(255))
+    password_hash: Mapped[str] = mapped_column(String(255))
+    role: Mapped[str] = mapped_column(String(16))
+    session_key: Mapped[str] = mapped_column(String(32))  # its sessions carry it: a new one ends them all
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class EndedSession(Base):
+    """A session that somebody ended before its time: whoever kept a copy of its cookie is nobody."""
+
+    __tablename__ = "audit_ended_sessions"
+
+    session_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    until: Mapped[datetime] = mapped_column(UtcDateTime)  # then it would have ended by itself
+
+
+class RefusedAttempts(Base):
+    """Refused attempts to log in that are counted, not recorded one by one: see ``throttle``."""
+
+    __tablename__ = "audit_refused_attempts"
+
+    network: Mapped[str] = mapped_column(String(43), primary_key=True)  # "" for none
+    username: Mapped[str] = mapped_column(String(255), primary_key=True)
+    app: Mapped[str] = mapped_column(String(64), primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    first_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Token(Base):
+    """What a machine presents. Only the SHA-256 of the token is kept."""
+
+    __tablename__ = "audit_tokens"
+    __table_args__ = (UniqueConstraint("name"), UniqueConstraint("token_hash"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    token_hash: Mapped[str] = mapped_column(String(64))
+    scope: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,0 +1,1 @@
+"""Plain values: text, addresses, details and typed conversion. Neither Flask nor SQLAlchemy."""

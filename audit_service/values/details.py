@@ -1,0 +1,54 @@
+"""The ``details`` of an event: any JSON object, in one canonical form that every database gives back unchanged."""
+
+from typing import Any
+
+import msgspec
+
+from audit_service.values.text import clean
+
+LIMIT = 4096  # bytes of JSON
+DEPTH = 16
+MAX_NUMBER = 2**53  # beyond it readers of JSON lose digits (RFC 8259, section 6)
+
+
+def normal_details(details: object) -> dict[str, Any] | None:
+    """Return *details* with clean text and its keys in the order of PostgreSQL's JSONB; null for null and for ``{}``.
+
+    Raises ``ValueError`` for what is no JSON object, is larger than 4 KiB as JSON or deeper than 16 levels, has keys
+    that become the same, or has numbers that readers of JSON do not agree on.
+    """
+    if details is None:
+        return None
+    if not isinstance(details, dict):
+        raise ValueError(f"details must be a dict, not {type(details).__name__}")  # noqa: TRY004 - one error for all
+    normal = _object(details, DEPTH)
+    if len(msgspec.json.encode(normal)) > LIMIT:
+        raise ValueError(f"details must be at most {LIMIT} bytes of JSON")
+    return normal or None
+
+
+def _object(value: dict[Any, Any], depth: int) -> dict[str, Any]:
+    items = {clean(str(key), LIMIT): _normal(item, depth - 1) for key, item in value.items()}
+    if len(items) < len(value):
+        raise ValueError("details must not have keys that are the same once they are clean text")
+    return dict(sorted(items.items(), key=lambda item: (len(item[0].encode()), item[0].encode())))
+
+
+def _normal(value: Any, depth: int) -> Any:
+    if depth == 0:
+        raise ValueError(f"details must be at most {DEPTH} levels deep")
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return clean(value, LIMIT)
+        case int() | float() if -MAX_NUMBER <= value <= MAX_NUMBER:  # which is not true of NaN
+            return value + 0  # turns -0.0 into 0.0
+        case int() | float():
+            raise ValueError("details must not contain numbers that readers of JSON do not agree on")
+        case dict():
+            return _object(value, depth)
+        case list() | tuple():
+            return [_normal(item, depth - 1) for item in value]
+        case _:
+            raise ValueError(f"details must be JSON; {type(value).__name__} is not")

@@ -1,0 +1,1 @@
+"""What every face of the service answers with: problems, pages, browser policy, proxies."""
