@@ -22,6 +22,7 @@ from audit_service.vocabulary import Action, AdminAction, Reason
 from tests.support.postgres import free_port
 from tests.support.server import environment, wait_until_up
 
+INSTALL_TIMEOUT = 180  # seconds: the first start makes a virtual environment
 PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text()
 
@@ -47,7 +48,7 @@ def started(command: str, folder: Path, port: int) -> Iterator[str]:
         command, shell=True, cwd=folder, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        wait_until_up(f"http://127.0.0.1:{port}", process)
+        wait_until_up(f"http://127.0.0.1:{port}", process, INSTALL_TIMEOUT)
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, 15)

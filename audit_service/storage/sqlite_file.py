@@ -8,6 +8,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from urllib.parse import quote
 from weakref import WeakSet
 
 _PATIENCE = 500  # milliseconds to wait for other users of a file that was moved away
+_WAL_PATIENCE = 2.0  # seconds to wait for another connection that turns the same new file to WAL
 
 _changing = threading.RLock()
 _connections: "WeakSet[FileConnection]" = WeakSet()
@@ -42,7 +44,7 @@ class FileConnection(sqlite3.Connection):
     def set_up(self, path: Path) -> None:
         """Note what is open: the file at *path*, and the two that SQLite keeps beside it."""
         self.path = path
-        self.execute("PRAGMA journal_mode=WAL")
+        self._use_wal()
         self.execute("PRAGMA synchronous=FULL")
         self.execute("SELECT 1 FROM sqlite_master").fetchone()  # what is beside the file comes with the first look
         _number, _name, real = self.execute("PRAGMA database_list").fetchone()  # links are followed
@@ -50,6 +52,19 @@ class FileConnection(sqlite3.Connection):
         self._places = tuple(_place(name) for name in self._names)
         with _changing:
             _connections.add(self)
+
+    def _use_wal(self) -> None:
+        """Turn the file to WAL mode. SQLite itself does not wait for another connection that does the same."""
+        deadline = time.monotonic() + _WAL_PATIENCE
+        while True:
+            try:
+                self.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def is_there(self) -> bool:
         """Tell whether the three files are still the ones that were opened."""

@@ -6,7 +6,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +139,21 @@ def test_what_lies_beside_the_file_is_removed(database: Path, recorder: Recorder
     events += LoginFactory.create_batch(2)
     recorder.stop()
     assert stored(database) == [str(event.id) for event in events]
+
+
+def test_a_new_file_is_opened_by_several_at_once(tmp_path: Path) -> None:
+    barrier = threading.Barrier(3)
+
+    def connect(path: Path) -> sqlite_file.FileConnection:
+        barrier.wait(10)
+        return sqlite_file.connect(path, "")
+
+    with ThreadPoolExecutor(3) as pool:
+        for number in range(200):
+            path = tmp_path / f"{number}.db"
+            path.touch(0o600)
+            for connection in list(pool.map(connect, [path] * 3)):
+                connection.really_close()
 
 
 def test_a_pool_does_not_read_in_a_file_that_was_moved(database: Path, sqlite_template: Path) -> None:

@@ -23,8 +23,9 @@ def environment(settings: Mapping[str, object]) -> dict[str, str]:
     return {**inherited, **{name: str(value) for name, value in settings.items()}}
 
 
-def wait_until_up(url: str, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + START_TIMEOUT
+def wait_until_up(url: str, process: "subprocess.Popen[str]", timeout: float = START_TIMEOUT) -> None:
+    """Wait until the service answers; *timeout* is in seconds."""
+    deadline = time.monotonic() + timeout
     while True:
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(f"{url}/healthz").is_success:
