@@ -2,30 +2,33 @@
 
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, make_url
 
 from audit_service import create_app
+from audit_service.access import passwords
 from audit_service.access.accounts import add_account
-from audit_service.access.passwords import hash_password
+from audit_service.access.passwords import check_password, hash_password
 from audit_service.access.tokens import add_token
 from audit_service.context import context_of
 from audit_service.events.new import Actor
 from audit_service.settings.table import Settings
-from audit_service.storage import schema
 from audit_service.storage.database import db, make_engine
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Role, Scope
 from tests.factories import SaveThrough
-from tests.support.postgres import NoPostgresError, memory, private_postgres
+from tests.support.databases import EmptiedDatabase, migrated, new_postgres_database
+from tests.support.postgres import FORGETFUL, NoPostgresError, memory, private_postgres
 
 SECRET_KEY = "a secret key for tests"
 PASSWORD = "correct horse battery"
@@ -39,14 +42,35 @@ def no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+TOLD = pytest.StashKey[dict[str, str]]()
+SERVER_URL, NO_SERVER = "audit_server_url", "audit_no_server"  # what a worker of pytest-xdist is told
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist where the one PostgreSQL of this run is; start it before the first worker."""
+    config: pytest.Config = node.config
+    if TOLD not in config.stash and "AUDIT_TEST_DATABASE_URL" not in os.environ:
+        stack = ExitStack()
+        config.add_cleanup(stack.close)
+        try:
+            server = stack.enter_context(private_postgres(*FORGETFUL, parent=memory()))
+            config.stash[TOLD] = {SERVER_URL: server.url()}
+        except NoPostgresError as error:
+            config.stash[TOLD] = {NO_SERVER: str(error)}
+    node.workerinput.update(config.stash.get(TOLD, {}))
+
+
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
+def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A PostgreSQL server where databases may be made; a skip where there is none, a failure with CI=true."""
-    if url := os.environ.get("AUDIT_TEST_DATABASE_URL"):
+    told: dict[str, str] = getattr(request.config, "workerinput", {})
+    if url := os.environ.get("AUDIT_TEST_DATABASE_URL") or told.get(SERVER_URL):
         yield url
         return
     try:
-        with private_postgres(parent=memory()) as server:
+        if NO_SERVER in told:
+            raise NoPostgresError(told[NO_SERVER])
+        with private_postgres(*FORGETFUL, parent=memory()) as server:
             yield server.url()
     except NoPostgresError as error:
         without_postgres(error)
@@ -57,13 +81,6 @@ def without_postgres(error: NoPostgresError) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"CI=true and no PostgreSQL: {error}")
     pytest.skip(str(error))
-
-
-def migrated(url: str) -> str:
-    engine = make_engine(Settings(database_url=url).url, writes=True)
-    schema.migrate(engine)
-    engine.dispose()
-    return url
 
 
 @pytest.fixture(scope="session")
@@ -81,22 +98,13 @@ def postgres_template(postgres_url: str) -> Iterator[str]:
         yield make_url(url).database or ""
 
 
-class new_postgres_database:  # noqa: N801 - used like a function
-    """A database of its own for the time of a ``with`` block."""
-
-    def __init__(self, server: str, template: str = "template0") -> None:
-        self.server, self.template, self.name = server, template, f"audit_{uuid.uuid4().hex}"
-
-    def _execute(self, statement: str) -> None:
-        with psycopg.connect(self.server, autocommit=True) as connection:
-            connection.execute(statement.encode())
-
-    def __enter__(self) -> str:
-        self._execute(f"CREATE DATABASE {self.name} TEMPLATE {self.template}")
-        return make_url(self.server).set(database=self.name).render_as_string(hide_password=False)
-
-    def __exit__(self, *_: object) -> None:
-        self._execute(f"DROP DATABASE {self.name} WITH (FORCE)")
+@pytest.fixture(scope="session")
+def emptied_database(postgres_url: str, postgres_template: str) -> Iterator[EmptiedDatabase]:
+    """The database of this worker, for one test after the other."""
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        database = EmptiedDatabase(server, postgres_url, postgres_template)
+        yield database
+        database.drop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -123,8 +131,8 @@ def database_url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "audit.db")
         yield f"sqlite:///{tmp_path}/audit.db"
     else:
-        server, template = request.getfixturevalue("postgres_url"), request.getfixturevalue("postgres_template")
-        with new_postgres_database(server, template) as url:
+        emptied: EmptiedDatabase = request.getfixturevalue("emptied_database")
+        with emptied.use() as url:
             yield url
 
 
@@ -187,10 +195,33 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+HASHING = {name: getattr(passwords, name) for name in ("_hasher", "_NOBODY")}
+CHEAP = PasswordHasher(memory_cost=8, time_cost=1, parallelism=1)
+CHEAP_HASHING = {"_hasher": CHEAP, "_NOBODY": CHEAP.hash("")}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashing() -> Iterator[None]:
+    """Passwords are hashed with the least that argon2 takes; tests of hashing use ``real_hashing``."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in CHEAP_HASHING.items():
+            patch.setattr(passwords, name, value)
+        yield
+
+
+@pytest.fixture
+def real_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as in production."""
+    for name, value in HASHING.items():
+        monkeypatch.setattr(passwords, name, value)
+
+
 @pytest.fixture(scope="session")
-def password_hash() -> str:
-    """A real hash of ``PASSWORD``: made once, since it is meant to take long."""
+def password_hash(cheap_hashing: None) -> str:
     return hash_password(PASSWORD)
+
+
+cached_check = cache(check_password)  # zxcvbn takes its time, and finds the same each time
 
 
 @pytest.fixture
@@ -198,6 +229,7 @@ def accounts(app: Flask, password_hash: str) -> dict[Role, str]:
     """An account of each role, named like it, with the password ``PASSWORD``."""
     with app.app_context(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("audit_service.access.accounts.hash_password", lambda _password: password_hash)
+        patch.setattr("audit_service.access.accounts.check_password", cached_check)
         for role in Role:
             add_account(db.session(), role.value, role, PASSWORD, by=ACTOR)
         db.session.commit()

@@ -15,7 +15,8 @@ from audit_service.settings.table import Settings
 from audit_service.storage import schema
 from audit_service.storage.database import make_engine
 from audit_service.vocabulary import Scope
-from tests.conftest import ACTOR, new_postgres_database
+from tests.conftest import ACTOR
+from tests.support.databases import new_postgres_database
 from tests.support.host_app import Visit, create_host, db
 
 

@@ -12,6 +12,7 @@ from tests.security.injection import inject
 from tests.security.passwords import race
 from tests.security.timing import measure
 
+pytestmark = pytest.mark.usefixtures("real_hashing")
 on_sqlite = pytest.mark.parametrize("backend", ["sqlite"])  # the other one would take long to tell the same
 on_postgresql = pytest.mark.parametrize("backend", ["postgresql"])
 

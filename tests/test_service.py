@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from audit_service.access.accounts import add_account
 from audit_service.access.tokens import add_token
 from audit_service.vocabulary import Role, Scope
-from tests.conftest import ACTOR, PASSWORD, new_postgres_database
+from tests.conftest import ACTOR, PASSWORD
+from tests.support.databases import new_postgres_database
 from tests.support.server import running_service, started_service
 
 

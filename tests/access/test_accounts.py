@@ -26,6 +26,7 @@ from audit_service.vocabulary import Role
 from tests.conftest import ACTOR, PASSWORD
 
 
+@pytest.mark.usefixtures("real_hashing")
 def test_what_is_stored_is_an_argon2id_hash_with_owasps_parameters(engine: Engine) -> None:
     with Session(engine) as session:
         stored = add_account(session, "ada", Role.USER, PASSWORD, by=ACTOR).password_hash

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-from tests.conftest import migrated, new_postgres_database
 from tests.faults import Progress
 from tests.security.canaries import hunt_canaries
 from tests.security.crowd import crowd
@@ -21,6 +20,7 @@ from tests.security.injection import PAYLOADS, inject
 from tests.security.passwords import race
 from tests.security.slow import send_slowly
 from tests.security.timing import compare_times
+from tests.support.databases import migrated, new_postgres_database
 from tests.support.postgres import private_postgres
 
 Proof = Callable[[str, Path, int, Progress], str]

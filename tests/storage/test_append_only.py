@@ -13,8 +13,8 @@ from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine
 from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent, TrailHead, TrailIdentity
 from audit_service.trail.recorder import Recorder
-from tests.conftest import new_postgres_database
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
+from tests.support.databases import new_postgres_database
 
 MODELS = (LoginEvent, ErrorEvent, AdminEvent, TrailHead, TrailIdentity)
 EVENTS = ("login_events", "error_events", "admin_events")

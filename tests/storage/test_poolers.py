@@ -22,8 +22,8 @@ from audit_service.storage.database import engine_options, make_engine
 from audit_service.storage.outages import DATABASE_ERRORS, is_outage
 from audit_service.storage.poolers import settings_of
 from audit_service.trail.recorder import Recorder
-from tests.conftest import new_postgres_database
 from tests.factories import LoginFactory
+from tests.support.databases import new_postgres_database
 from tests.support.fault_tools import assert_nothing_lost, wait_for_empty_spool
 from tests.support.pgbouncer import SESSIONS, NoPgBouncerError, pgbouncer
 

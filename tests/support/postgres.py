@@ -15,8 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 USER = "audit"
-
-
+# For a server whose data need not outlive a crash.
+FORGETFUL = (
+    "-c fsync=off",
+    "-c full_page_writes=off",
+    "-c synchronous_commit=off",
+    "-c wal_level=minimal",
+    "-c max_wal_senders=0",
+    "-c autovacuum=off",
+    "-c max_connections=300",
+)
 MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 4 * 1024**3  # bytes
 
@@ -101,18 +109,41 @@ def private_postgres(*options: str, parent: Path | None = None) -> Iterator[Post
     Raises ``NoPostgresError`` where none can run.
     """
     folder = Path(tempfile.mkdtemp(prefix="audit-postgres-", dir=parent))
-    server = None
-    try:
+    with _removed(folder):
         run_as = unprivileged_user(folder)
         server = Postgres(_binaries(folder, run_as), folder, run_as, list(options))
-        server.run("initdb", "-D", str(folder / "data"), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C")
+        server.run("initdb", "-D", str(folder / "data"), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
         server.start()
         yield server
+
+
+REMOVE = """
+read -r _
+if read -r pid < "$0/data/postmaster.pid" && grep -q postgres "/proc/$pid/comm"; then
+    kill -s QUIT "$pid"
+    kill -s CONT "$pid"
+    while kill -0 "$pid"; do sleep 0.01; done
+fi
+rm -rf "$0"
+"""
+
+
+@contextlib.contextmanager
+def _removed(folder: Path) -> Iterator[None]:
+    """End the server in *folder* and remove it afterwards, even if this process is killed.
+
+    A shell does it that waits for the end of a pipe, which is when this process closes it or is no more.
+    """
+    shell = subprocess.Popen(
+        ["sh", "-c", REMOVE, str(folder)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C in the terminal is not for it
+    )
+    try:
+        yield
     finally:
-        if server and (folder / "data" / "postmaster.pid").exists():
-            with contextlib.suppress(NoPostgresError):
-                server.stop("immediate")
-        shutil.rmtree(folder, ignore_errors=True)
+        shell.communicate()
 
 
 def unprivileged_user(folder: Path) -> str | None:

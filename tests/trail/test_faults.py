@@ -27,8 +27,9 @@ from audit_service.trail.link import Link
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.spool import Spool
 from tests import faults
-from tests.conftest import close, migrated, without_postgres
+from tests.conftest import close, without_postgres
 from tests.factories import LoginFactory
+from tests.support.databases import migrated
 from tests.support.fault_tools import assert_nothing_lost, read_trail, wait_for_empty_spool
 from tests.support.postgres import NoPostgresError, Postgres, private_postgres
 from tests.support.server import environment

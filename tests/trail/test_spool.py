@@ -23,8 +23,8 @@ from audit_service.trail.keeper import is_poison
 from audit_service.trail.link import Link, OtherTrailError
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.spool import Spool
-from tests.conftest import migrated
 from tests.factories import LoginFactory
+from tests.support.databases import migrated
 from tests.support.fault_tools import read_trail
 
 LATER = 1e12  # a deadline that nobody meets
