@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from audit_service.errors import NotConfiguredError
 from audit_service.events import request_info, usernames
-from audit_service.events.new import Actor, NewEvent
+from audit_service.events.admin import Actor
+from audit_service.events.base import NewEvent
 from audit_service.settings.table import Settings
 from audit_service.trail.looks import Accesses
 from audit_service.trail.recorder import Recorder

@@ -16,10 +16,11 @@ from flask import Flask, current_app, got_request_exception
 from audit_service.context import EXTENSION, AuditContext, context_of, current_context
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events import request_info, tracebacks
-from audit_service.events.new import NewError, NewLogin
+from audit_service.events.errors import NewError
+from audit_service.events.logins import NewLogin
 from audit_service.events.request_info import USERNAME_LIMIT, Sender, Target
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
-from audit_service.trail.repeats import Kind
+from audit_service.trail.repeats import Bug
 from audit_service.values.details import normal_details
 from audit_service.values.text import clean
 from audit_service.vocabulary import Action, Outcome, Reason
@@ -184,7 +185,7 @@ def _warn(what: str, name: str, known: Sequence[str]) -> None:
 
 
 def _record_error(audit: AuditContext, sender: Sender, target: Target, error: BaseException) -> None:
-    kind = Kind(tracebacks.fingerprint(error), tracebacks.exception_type(error))
+    kind = Bug(tracebacks.fingerprint(error), tracebacks.exception_type(error))
     if not audit.repeats.admit(kind):
         return
     event = NewError(

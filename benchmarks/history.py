@@ -27,10 +27,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from audit_service.access.tokens import add_token
+from audit_service.events import logins
+from audit_service.events.logins import LoginFilters
 from audit_service.history.cursor import Cursors, Position
-from audit_service.history.filters import LoginFilters
-from audit_service.history.filters import Question as Asked
-from audit_service.history.items import LoginItem
+from audit_service.history.question import Question as Asked
 from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine
 from audit_service.storage.models import LoginEvent
@@ -167,7 +167,7 @@ class Subject:
             )
             timestamp, seq = connection.execute(newest_first.offset(page * 100 - 101).limit(1)).one()
         engine.dispose()
-        cursors = Cursors(SECRET_KEY, Asked(item=LoginItem, filters=LoginFilters()))
+        cursors = Cursors(SECRET_KEY, Asked(kind=logins.LOGINS, filters=LoginFilters()))
         return {"cursor": cursors.encode(Position(timestamp, seq))}
 
 

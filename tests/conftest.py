@@ -21,7 +21,7 @@ from audit_service.access.accounts import add_account
 from audit_service.access.passwords import check_password, hash_password
 from audit_service.access.tokens import add_token
 from audit_service.context import context_of
-from audit_service.events.new import Actor
+from audit_service.events.admin import Actor
 from audit_service.settings.table import Settings
 from audit_service.storage.database import db, make_engine
 from audit_service.trail.recorder import Recorder

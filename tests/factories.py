@@ -5,7 +5,10 @@ from typing import Any, ClassVar
 import factory
 
 from audit_service.events import tracebacks
-from audit_service.events.new import NewAdmin, NewError, NewEvent, NewLogin
+from audit_service.events.admin import NewAdmin
+from audit_service.events.base import NewEvent
+from audit_service.events.errors import NewError
+from audit_service.events.logins import NewLogin
 from audit_service.events.request_info import network_of
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Action, AdminAction, Outcome, Reason

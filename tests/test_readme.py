@@ -12,8 +12,10 @@ import httpx
 import pytest
 
 from audit_service.cli import main
-from audit_service.history.filters import AdminFilters, ErrorFilters, LoginFilters
-from audit_service.history.parameters import Page
+from audit_service.events.admin import AdminFilters
+from audit_service.events.errors import ErrorFilters
+from audit_service.events.logins import LoginFilters
+from audit_service.history.parameters import Paging
 from audit_service.settings.environment import NAMES
 from audit_service.settings.table import Settings, setting_help, setting_type
 from audit_service.storage.database import Base
@@ -132,7 +134,7 @@ def test_every_setting_is_explained() -> None:
 def test_every_parameter_and_command_is_named() -> None:
     parameters = {name for row in table("Read the history") for name in re.findall(r"`(\w+)`", row[0])}
     filters = {name for kind in (LoginFilters, ErrorFilters, AdminFilters) for name in kind.__struct_fields__}
-    assert parameters == {*filters, *Page.__struct_fields__}
+    assert parameters == {*filters, *Paging.__struct_fields__}
     text = section("Commands")
     for name, command in main.commands.items():
         assert f"{name}" in text

@@ -14,12 +14,12 @@ from sqlalchemy import text
 from audit_service import login_failed_signal, login_signal, logout_signal, receivers
 from audit_service.context import context_of
 from audit_service.errors import AuditUnavailable, NotConfiguredError
-from audit_service.events.new import NewLogin
-from audit_service.history.filters import ErrorFilters, LoginFilters, Question
-from audit_service.history.items import ErrorItem, LoginItem
+from audit_service.events.errors import ERRORS, ErrorFilters, ErrorItem
+from audit_service.events.logins import LOGINS, LoginFilters, LoginItem, NewLogin
 from audit_service.history.query import list_events
+from audit_service.history.question import Question
 from audit_service.storage.database import db
-from audit_service.trail.repeats import WINDOW, Kind
+from audit_service.trail.repeats import WINDOW, Bug
 from audit_service.values.flood import RECORDED
 from audit_service.values.text import clean
 from audit_service.vocabulary import Action, Outcome, Reason
@@ -29,12 +29,12 @@ NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 def logins(app: Flask) -> list[LoginItem]:
     with app.app_context():
-        return list_events(db.session(), Question(item=LoginItem, filters=LoginFilters()), limit=100)[0]
+        return list_events(db.session(), Question(kind=LOGINS, filters=LoginFilters()), limit=100)[0]
 
 
 def errors(app: Flask) -> list[ErrorItem]:
     with app.app_context():
-        return list_events(db.session(), Question(item=ErrorItem, filters=ErrorFilters()), limit=100)[0]
+        return list_events(db.session(), Question(kind=ERRORS, filters=ErrorFilters()), limit=100)[0]
 
 
 def test_a_signal_with_and_without_sender_and_request(app: Flask) -> None:
@@ -243,7 +243,7 @@ def test_errors_of_a_kind_that_come_again_and_again_are_counted(app: Flask, fail
 
 def test_what_was_counted_is_told_when_the_recorder_stops(app: Flask, failing: FlaskClient) -> None:
     for _ in range(RECORDED + 2000):
-        context_of(app).repeats.admit(Kind("v1:same", "ValueError"))
+        context_of(app).repeats.admit(Bug("v1:same", "ValueError"))
     context_of(app).recorder.start()
     context_of(app).recorder.stop()
     (told,) = errors(app)

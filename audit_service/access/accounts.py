@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 
 from audit_service.access.passwords import check_password, hash_password
 from audit_service.errors import AccountError
-from audit_service.events.new import Actor
+from audit_service.events.admin import Actor
 from audit_service.events.request_info import USERNAME_LIMIT
 from audit_service.events.usernames import is_reserved
 from audit_service.storage.models import Account
-from audit_service.trail.append import store
+from audit_service.trail.append import append_within
 from audit_service.values.text import fit
 from audit_service.vocabulary import AdminAction, Role
 
@@ -170,4 +170,4 @@ def _record(
     session: Session, by: Actor, action: AdminAction, account: Account, details: dict[str, Any] | None = None
 ) -> None:
     session.flush()  # first what may fail: the trail is locked from here to the commit
-    store(session.connection(), [by.did(action, account.username, details)])
+    append_within(session.connection(), [by.did(action, account.username, details)])

@@ -15,9 +15,9 @@ from sqlalchemy import Engine, delete, exists, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from audit_service.access.throttle import METHOD
-from audit_service.events.new import NewLogin
+from audit_service.events.logins import NewLogin
 from audit_service.storage.models import RefusedAttempts
-from audit_service.trail.append import store
+from audit_service.trail.append import append_within
 from audit_service.vocabulary import Outcome, Reason
 
 
@@ -97,7 +97,7 @@ def close_windows(engine: Engine, window: timedelta) -> int:
         connection.execute(select(*keys).where(is_over).order_by(*keys).with_for_update())  # in the order of all others
         rows = connection.execute(delete(RefusedAttempts).where(is_over).returning(RefusedAttempts)).all()
         if rows:  # else another process was first
-            store(connection, [_event(row) for row in rows])
+            append_within(connection, [_event(row) for row in rows])
     return len(rows)
 
 

@@ -16,9 +16,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from audit_service.errors import AccountError
-from audit_service.events.new import Actor
+from audit_service.events.admin import Actor
 from audit_service.storage.models import Token
-from audit_service.trail.append import store
+from audit_service.trail.append import append_within
 from audit_service.values.text import fit
 from audit_service.vocabulary import AdminAction, Scope
 
@@ -53,7 +53,7 @@ def add_token(session: Session, name: str, scope: Scope, *, by: Actor, expires_a
     except IntegrityError:
         raise AccountError(f"there is, or was, a token {name!r} already: choose another name") from None
     details = {"scope": scope.value, "expires_at": expires_at and expires_at.isoformat()}
-    store(session.connection(), [by.did(AdminAction.TOKEN_ADDED, name, details)])
+    append_within(session.connection(), [by.did(AdminAction.TOKEN_ADDED, name, details)])
     return token
 
 
@@ -71,7 +71,7 @@ def revoke_token(session: Session, name: str, *, by: Actor) -> None:
     if token.revoked_at is None:
         token.revoked_at = datetime.now(UTC)
         session.flush()
-        store(session.connection(), [by.did(AdminAction.TOKEN_REVOKED, name)])
+        append_within(session.connection(), [by.did(AdminAction.TOKEN_REVOKED, name)])
 
 
 class KnownTokens:

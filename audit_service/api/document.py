@@ -4,10 +4,13 @@ import importlib.metadata
 from http import HTTPStatus
 from typing import Any
 
+import audit_service.events.base as events
 from audit_service.api.schemas import parameters, reference, schemas
-from audit_service.history.collections import COLLECTIONS, ERRORS, LOGINS, Collection
+from audit_service.events import kinds
+from audit_service.events.errors import ERRORS
+from audit_service.events.logins import LOGINS
 from audit_service.history.export import CONTENT_TYPES
-from audit_service.history.parameters import GroupLimit, Name, Page, Sorting
+from audit_service.history.parameters import GroupLimit, Name, Paging, Sorting
 from audit_service.history.summary import Summing
 from audit_service.web.answers import Problem
 from audit_service.web.problems import KINDS
@@ -27,7 +30,7 @@ _TEXT = {"schema": {"type": "string"}}
 def document(base: str) -> dict[str, Any]:
     """Return the document; *base* is the path that the app is mounted at, "" for none."""
     paths: dict[str, Any] = {}
-    for collection in COLLECTIONS:
+    for collection in kinds.KINDS:
         paths |= _collection_paths(collection)
     return {
         "openapi": "3.1.0",
@@ -50,9 +53,9 @@ def document(base: str) -> dict[str, Any]:
     }
 
 
-def _collection_paths(collection: Collection) -> dict[str, Any]:
-    path, item = f"/api/{collection.name}", collection.item.__name__
-    name = collection.name.title().replace("-", "")
+def _collection_paths(collection: events.Kind) -> dict[str, Any]:
+    path, item = f"/api/{collection.collection}", collection.item.__name__
+    name = collection.collection.title().replace("-", "")
     only = collection.auditors_only
     exports = {_media_type(content_type): _TEXT for content_type in CONTENT_TYPES.values()}
     listed = {"application/json": {"schema": reference(f"{item}Page")}, **exports}
@@ -64,7 +67,7 @@ def _collection_paths(collection: Collection) -> dict[str, Any]:
             "A page as JSON; or all that match as CSV or NDJSON, as `Accept` prefers, and then without `limit` and "
             "`cursor`. Follow `next_url` (also in `Link`) until it is null. With `order=arrival` there is always a "
             "`next`: ask for it again later; a page may then have fewer events than `limit`, or none.",
-            parameters(collection.filters, Page),
+            parameters(collection.filters, Paging),
             {"200": {"description": "A page, or everything.", "content": listed, "headers": {"Link": _LINK}}},
             auditors_only=only,
         ),

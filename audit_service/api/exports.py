@@ -9,10 +9,10 @@ from audit_service.api.places import take_place
 from audit_service.api.queries import parse_query
 from audit_service.api.stream import Stream
 from audit_service.context import end_reading
-from audit_service.history.collections import Collection
+from audit_service.events.base import Kind
 from audit_service.history.export import CONTENT_TYPES, Format, export
-from audit_service.history.filters import Question
 from audit_service.history.parameters import Sorting
+from audit_service.history.question import Question
 from audit_service.receivers import error_recorder
 from audit_service.vocabulary import AdminAction
 
@@ -20,19 +20,19 @@ from audit_service.vocabulary import AdminAction
 IDLE = 300.0
 
 
-def export_collection(collection: Collection, form: Format) -> Response:
+def export_events(kind: Kind, form: Format) -> Response:
     """Stream all events that match, in constant memory. A client that goes away or stalls frees the connection."""
-    viewer = viewer_for(auditors_only=collection.auditors_only)
-    filters, sorting = parse_query(collection.filters, Sorting)
+    viewer = viewer_for(auditors_only=kind.auditors_only)
+    filters, sorting = parse_query(kind.filters, Sorting)
     place = take_place(viewer)
     read_by(viewer, AdminAction.HISTORY_EXPORTED)
     end_reading()  # the export has a connection of its own
     engine = current_app.extensions["sqlalchemy"].engine
-    question = Question(item=collection.item, filters=filters, order=sorting.order, owner=owner_of_view(viewer))
+    question = Question(kind=kind, filters=filters, order=sorting.order, owner=owner_of_view(viewer))
     stream = Stream(export(engine, question, form, idle=IDLE), place, error_recorder())
     events = stream.begin()  # what fails at once is answered with a problem, not with half a file
     answer = Response(stream, content_type=CONTENT_TYPES[form])
-    name = f"{collection.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{form}"
+    name = f"{kind.collection}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{form}"
     answer.headers.update(
         {
             "Cache-Control": "no-store",

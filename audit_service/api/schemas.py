@@ -6,18 +6,19 @@ from typing import Any
 import msgspec
 
 from audit_service.api.queries import PLUS
-from audit_service.history.collections import COLLECTIONS
+from audit_service.events.kinds import KINDS
 from audit_service.history.groups import ErrorGroups
 from audit_service.history.last import LastLogins
-from audit_service.history.parameters import MOST_VALUES, GroupLimit, Name, Page, Sorting
+from audit_service.history.parameters import GroupLimit, Name, Paging, Sorting
 from audit_service.history.summary import Summary, Summing
+from audit_service.values import limits
 from audit_service.web.answers import Problem
 from audit_service.web.problems import Kind
 
 REFERENCE = "#/components/schemas/{name}"
-PARAMETERS: list[type[msgspec.Struct]] = [each.filters for each in COLLECTIONS]
-PARAMETERS += [Page, Sorting, Summing, GroupLimit, Name]
-ANSWERS: list[type[msgspec.Struct]] = [each.item for each in COLLECTIONS]
+PARAMETERS: list[type[msgspec.Struct]] = [each.filters for each in KINDS]
+PARAMETERS += [Paging, Sorting, Summing, GroupLimit, Name]
+ANSWERS: list[type[msgspec.Struct]] = [each.item for each in KINDS]
 ANSWERS += [Summary, ErrorGroups, LastLogins, Problem, Kind]
 
 # What no parameter may hold, as in ``text.fit``; ECMA 262 knows these escapes, and beyond U+FFFF the characters alone.
@@ -60,7 +61,7 @@ def _parameter(name: str, schema: dict[str, Any], *, is_required: bool) -> dict[
     given = {**given, **(options[0] if options else {})}
     value = given.get("items", given)
     if given.get("type") == "array":
-        given["maxItems"] = MOST_VALUES
+        given["maxItems"] = limits.FILTER_VALUES
     meaning = f"{value.pop('description')}: {value.pop('title')}"
     if value.get("format") == "date-time":
         value["pattern"] = TIME
@@ -103,5 +104,5 @@ def _pages() -> dict[str, Any]:
             },
             "required": ["items", "next", "next_url"],
         }
-        for each in COLLECTIONS
+        for each in KINDS
     }

@@ -13,18 +13,21 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.access.viewer import owner_of_view, read_by, viewer_for
-from audit_service.api.exports import export_collection
+from audit_service.api.exports import export_events
 from audit_service.api.queries import parse_query
 from audit_service.context import current_context, end_reading, read_session
-from audit_service.history.collections import COLLECTIONS, ERRORS, Collection
+from audit_service.events.admin import AdminItem
+from audit_service.events.base import Kind
+from audit_service.events.errors import ERRORS, ErrorFilters, ErrorItem
+from audit_service.events.kinds import KINDS
+from audit_service.events.logins import LoginFilters, LoginItem
 from audit_service.history.cursor import Cursors
 from audit_service.history.export import CONTENT_TYPES, Format
-from audit_service.history.filters import ErrorFilters, LoginFilters, Question
 from audit_service.history.groups import group_errors
-from audit_service.history.items import AdminItem, ErrorItem, LoginItem
 from audit_service.history.last import last_logins
-from audit_service.history.parameters import GroupLimit, Name, Page
+from audit_service.history.parameters import GroupLimit, Name, Paging
 from audit_service.history.query import find_event, list_events
+from audit_service.history.question import Question
 from audit_service.history.summary import Summing, summarise
 from audit_service.web.answers import OUR_ERRORS, json_answer, problem, register_errors
 from audit_service.web.routes import PlainBlueprint
@@ -54,19 +57,19 @@ class EventPage(msgspec.Struct):
     next_url: str | None
 
 
-def list_collection(collection: Collection) -> Response:
+def list_kind(kind: Kind) -> Response:
     """List events: a page as JSON, or all that match as CSV or NDJSON, as ``Accept`` prefers."""
     types = {"application/json": None, **_EXPORT_TYPES}
     form = types[request.accept_mimetypes.best_match(types, default="application/json")]
     if form is not None:
-        return export_collection(collection, form)
-    viewer = viewer_for(auditors_only=collection.auditors_only)
-    filters, page = parse_query(collection.filters, Page)
-    question = Question(item=collection.item, filters=filters, order=page.order, owner=owner_of_view(viewer))
+        return export_events(kind, form)
+    viewer = viewer_for(auditors_only=kind.auditors_only)
+    filters, paging = parse_query(kind.filters, Paging)
+    question = Question(kind=kind, filters=filters, order=paging.order, owner=owner_of_view(viewer))
     cursors = Cursors(current_context().signing_key(), question)
-    after = cursors.decode(page.cursor) if page.cursor is not None else None
+    after = cursors.decode(paging.cursor) if paging.cursor is not None else None
     read_by(viewer)
-    items, position = list_events(read_session(), question, limit=page.limit, after=after)
+    items, position = list_events(read_session(), question, limit=paging.limit, after=after)
     cursor = cursors.encode(position) if position else None
     answer = json_answer(EventPage(items=items, next=cursor, next_url=_next_url(cursor)))
     if cursor:
@@ -74,13 +77,13 @@ def list_collection(collection: Collection) -> Response:
     return answer
 
 
-def show_event(collection: Collection, event_id: str) -> AnyResponse:
+def show_event(kind: Kind, event_id: str) -> AnyResponse:
     """Show one event. It never changes, so whoever has it may keep it, and ask whether they still may see it (304)."""
-    viewer = viewer_for(auditors_only=collection.auditors_only)
+    viewer = viewer_for(auditors_only=kind.auditors_only)
     parse_query()
     item = None
     with contextlib.suppress(ValueError):
-        item = find_event(read_session(), collection.item, UUID(event_id), owner=owner_of_view(viewer))
+        item = find_event(read_session(), kind, UUID(event_id), owner=owner_of_view(viewer))
     if item is None:
         raise NotFound("there is no such event, or you may not see it")
     read_by(viewer)
@@ -117,17 +120,17 @@ def show_last() -> Response:
 def list_groups() -> Response:
     """List the errors by fingerprint: how many, the first, the last, and the newest as an example."""
     viewer = viewer_for(auditors_only=ERRORS.auditors_only)
-    filters, page = parse_query(ErrorFilters, GroupLimit)
+    filters, groups = parse_query(ErrorFilters, GroupLimit)
     read_by(viewer)
-    return json_answer(group_errors(read_session(), filters, limit=page.limit, now=datetime.now(UTC)))
+    return json_answer(group_errors(read_session(), filters, limit=groups.limit, now=datetime.now(UTC)))
 
 
-for _each in COLLECTIONS:
-    _rule, _name = f"/{_each.name}", _each.name.replace("-", "_")
-    blueprint.add_url_rule(_rule, f"list_{_name}", partial(list_collection, _each))
+for _each in KINDS:
+    _rule, _name = f"/{_each.collection}", _each.collection.replace("-", "_")
+    blueprint.add_url_rule(_rule, f"list_{_name}", partial(list_kind, _each))
     blueprint.add_url_rule(f"{_rule}/<event_id>", f"show_{_name}", partial(show_event, _each))
     for _form in Format:
-        blueprint.add_url_rule(f"{_rule}.{_form}", f"export_{_name}_{_form}", partial(export_collection, _each, _form))
+        blueprint.add_url_rule(f"{_rule}.{_form}", f"export_{_name}_{_form}", partial(export_events, _each, _form))
 
 
 @blueprint.route("/<path:_path>", methods=_EVERY_METHOD, provide_automatic_options=False)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from audit_service.errors import NotConfiguredError
-from audit_service.events.new import Actor
+from audit_service.events.admin import Actor
 from audit_service.events.request_info import USERNAME_LIMIT
 from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings

@@ -14,11 +14,12 @@ import click
 from audit_service.cli.connection import open_engine
 from audit_service.cli.history import record_look
 from audit_service.cli.options import options, read_options
-from audit_service.history.collections import COLLECTIONS, Collection
+from audit_service.events.base import Kind
+from audit_service.events.kinds import KINDS
 from audit_service.history.export import Chunk, Format
 from audit_service.history.export import export as stream
-from audit_service.history.filters import Question
 from audit_service.history.parameters import Sorting
+from audit_service.history.question import Question
 from audit_service.storage.schema import require_newest
 from audit_service.vocabulary import AdminAction
 
@@ -31,8 +32,8 @@ def export() -> None:
     """
 
 
-def _command(collection: Collection) -> click.Command:
-    @click.command(collection.name, help=f"Export {collection.what}.")
+def _command(kind: Kind) -> click.Command:
+    @click.command(kind.collection, help=f"Export {kind.what}.")
     @click.option(
         "--format", "form", type=click.Choice([form.value for form in Format]), default="ndjson", show_default=True
     )
@@ -42,21 +43,21 @@ def _command(collection: Collection) -> click.Command:
         help="The file. Default: standard output.",
     )
     @click.option("--force", is_flag=True, help="Replace the file if there is one.")
-    @options(collection.filters, Sorting)
+    @options(kind.filters, Sorting)
     def command(form: str, output: Path | None, *, force: bool, **given: Any) -> None:
-        filters, sorting = read_options(given, collection.filters, Sorting)
-        question = Question(item=collection.item, filters=filters, order=sorting.order)
+        filters, sorting = read_options(given, kind.filters, Sorting)
+        question = Question(kind=kind, filters=filters, order=sorting.order)
         with open_engine() as engine, target_of(output, force=force) as file:
             require_newest(engine)
-            record_look(AdminAction.HISTORY_EXPORTED, f"audit-service export {collection.name}", given)
+            record_look(AdminAction.HISTORY_EXPORTED, f"audit-service export {kind.collection}", given)
             written = _write(stream(engine, question, Format(form)), file)
         click.echo(f"exported {written} events" + (f" to {output}" if output else ""), err=True)
 
     return command
 
 
-for _collection in COLLECTIONS:
-    export.add_command(_command(_collection))
+for _kind in KINDS:
+    export.add_command(_command(_kind))
 
 
 def _write(chunks: Generator[Chunk], file: IO[bytes]) -> int:

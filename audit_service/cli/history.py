@@ -10,22 +10,18 @@ from audit_service.cli.connection import actor, open_session
 from audit_service.cli.options import options, read_options
 from audit_service.cli.table import echo_table
 from audit_service.errors import ParameterError
-from audit_service.history.collections import ADMIN_EVENTS, COLLECTIONS, ERRORS, LOGINS, Collection
+from audit_service.events.base import Kind
+from audit_service.events.kinds import KINDS
+from audit_service.events.logins import LOGINS
 from audit_service.history.cursor import Cursors
-from audit_service.history.filters import Order, Question
-from audit_service.history.parameters import Page
+from audit_service.history.parameters import Paging
 from audit_service.history.query import list_events
+from audit_service.history.question import Order, Question
 from audit_service.settings.environment import load_settings
 from audit_service.storage.outages import DATABASE_ERRORS
-from audit_service.trail.append import store
+from audit_service.trail.append import append_within
 from audit_service.trail.looks import question_details
 from audit_service.vocabulary import AdminAction
-
-COLUMNS = {
-    LOGINS: ("timestamp", "action", "outcome", "reason", "username", "remote_addr", "method"),
-    ERRORS: ("timestamp", "exception_type", "http_method", "path", "endpoint", "username", "remote_addr"),
-    ADMIN_EVENTS: ("timestamp", "actor", "action", "target", "remote_addr"),
-}
 
 
 class LoginsByDefault(click.Group):
@@ -34,7 +30,7 @@ class LoginsByDefault(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the command before what is not for the group itself."""
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = [LOGINS.name, *args]
+            args = [LOGINS.collection, *args]
         return super().parse_args(ctx, args)
 
 
@@ -47,42 +43,41 @@ def history() -> None:
     """
 
 
-def _command(collection: Collection) -> click.Command:
-    @click.command(collection.name, help=f"Show {collection.what}.")
-    @options(collection.filters, Page)
+def _command(kind: Kind) -> click.Command:
+    @click.command(kind.collection, help=f"Show {kind.what}.")
+    @options(kind.filters, Paging)
     def command(**given: Any) -> None:
-        filters, page = read_options(given, collection.filters, Page)
-        question = Question(item=collection.item, filters=filters, order=page.order)
+        filters, paging = read_options(given, kind.filters, Paging)
+        question = Question(kind=kind, filters=filters, order=paging.order)
         with open_session() as session:
             cursors = Cursors(load_settings().signing_key(), question)
             try:
-                after = None if page.cursor is None else cursors.decode(page.cursor)
+                after = None if paging.cursor is None else cursors.decode(paging.cursor)
             except ParameterError as error:
                 raise click.UsageError(f"--cursor: {error.detail}") from None
-            items, position = list_events(session, question, limit=page.limit, after=after)
+            items, position = list_events(session, question, limit=paging.limit, after=after)
         # Before: who reads may leave in the middle.
-        record_look(AdminAction.HISTORY_READ, f"audit-service history {collection.name}", given)
+        record_look(AdminAction.HISTORY_READ, f"audit-service history {kind.collection}", given)
         if sys.stdout.isatty():
-            columns = COLUMNS[collection]
-            echo_table(columns, [[getattr(item, column) for column in columns] for item in items])
+            echo_table(kind.columns, [[getattr(item, column) for column in kind.columns] for item in items])
         else:
             for item in items:
                 click.echo(msgspec.json.encode(item))
         if position:
-            what = "what comes later" if page.order is Order.ARRIVAL else "there is more"
+            what = "what comes later" if paging.order is Order.ARRIVAL else "there is more"
             click.echo(f"{what}: --cursor {cursors.encode(position)}", err=True)
 
     return command
 
 
-for _collection in COLLECTIONS:
-    history.add_command(_command(_collection))
+for _kind in KINDS:
+    history.add_command(_command(_kind))
 
 
 def record_look(action: AdminAction, target: str, given: dict[str, Any]) -> None:
     """Record that somebody looked, with which options. What cannot be recorded keeps nobody from reading."""
     try:
         with open_session(writes=True) as session:
-            store(session.connection(), [actor().did(action, target, question_details(given))])
+            append_within(session.connection(), [actor().did(action, target, question_details(given))])
     except DATABASE_ERRORS as error:
         click.echo(f"this look could not be recorded: {type(error).__name__}", err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from audit_service.cli.connection import open_engine
-from audit_service.events.new import NewEvent
+from audit_service.events.base import NewEvent
 from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings
 from audit_service.storage.schema import require_newest

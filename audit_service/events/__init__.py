@@ -1,1 +1,1 @@
-"""Events before they are stored, and what the current request says of them."""
+"""Events: each kind described once, in a module of its own, and what the current request says of one."""

@@ -1,38 +1,42 @@
 """Filters as SQL conditions."""
 
 import ipaddress
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, FromClause, and_, cast, func, literal, or_
 from sqlalchemy.dialects.postgresql import INET
 
+from audit_service.events.base import Kind
 from audit_service.events.request_info import network_of
-from audit_service.history.filters import EventFilters
-
-VOCABULARIES = ("action", "outcome", "reason")  # their words stand in the SQL: partial indexes are found by them
+from audit_service.history.question import Question
 
 
-def conditions(
-    table: FromClause, filters: EventFilters, dialect: str, owner: str | None = None
-) -> dict[str, ColumnElement[bool]]:
-    """Return the conditions by the names of the filters; with *owner*, also that the login is one of that username."""
+def conditions(table: FromClause, question: Question, dialect: str) -> dict[str, ColumnElement[bool]]:
+    """Return the conditions by the names of the filters; if the question has an owner, also that they may see it."""
     found: dict[str, ColumnElement[bool]] = {}
-    for name, value in msgspec.structs.asdict(filters).items():
+    for name, value in msgspec.structs.asdict(question.filters).items():
         if name == "since" and value:
             found[name] = table.c.timestamp >= value
         elif name == "until" and value:
             found[name] = table.c.timestamp < value
         elif name == "remote_addr" and value:
             found[name] = or_(*(_address(table, text, dialect) for text in value))
-        elif value and name in VOCABULARIES:
+        elif value and isinstance(value[0], StrEnum):  # stands in the SQL: partial indexes are found by it
             words = [literal(word.value, literal_execute=True) for word in value]
             found[name] = or_(*(table.c[name] == word for word in words))
         elif value:  # a list: any of these
             found[name] = table.c[name] == value[0] if len(value) == 1 else table.c[name].in_(value)
-    if owner is not None:
-        found["owner"] = table.c.username == owner
+    if question.owner is not None:
+        found["owner"] = _is_of(table, question.kind, question.owner)
     return found
+
+
+def _is_of(table: FromClause, kind: Kind, owner: str) -> ColumnElement[bool]:
+    if kind.owner is None:
+        raise ValueError(f"nobody owns {kind.what}")
+    return table.c[kind.owner] == owner
 
 
 def parent_of(network: str) -> str | None:

@@ -8,7 +8,7 @@ import msgspec
 from itsdangerous import BadData, URLSafeSerializer
 
 from audit_service.errors import ParameterError
-from audit_service.history.filters import Question
+from audit_service.history.question import Question
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -31,7 +31,7 @@ class Cursors:
 
     def __init__(self, signing_key: str, question: Question) -> None:
         """Bind to everything that decides which events the result has; *limit* may differ from page to page."""
-        named = [question.item.__name__, question.filters, question.order, question.owner]
+        named = [question.kind.name, question.filters, question.order, question.owner]
         bound = msgspec.json.encode(named, order="sorted")
         self._serializer = URLSafeSerializer(
             signing_key,

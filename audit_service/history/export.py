@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import JSON, ColumnElement, Connection, Engine, String, Table, Uuid, cast, func, type_coerce
 
-from audit_service.history.filters import Question
-from audit_service.history.query import PATIENCE, TABLES, page_query
+from audit_service.history.query import PATIENCE, events_query
+from audit_service.history.question import Question
 from audit_service.storage.bounded import patient
 from audit_service.storage.database import IpAddress, UtcDateTime, canonical_address
+from audit_service.storage.models import table_of
 
 CHUNK = 1000  # rows
 _FORMULA = "-=+@＝＋－＠"  # noqa: RUF001 - what a spreadsheet takes for the begin of a formula
@@ -49,9 +50,9 @@ def export(engine: Engine, question: Question, form: Format, *, idle: float | No
     Raises what SQLAlchemy raises before the first chunk or later. Whoever stops early calls ``close``, which frees the
     connection at once.
     """
-    table, dialect = TABLES[question.item], engine.dialect.name
-    names = question.item.__struct_fields__
-    query = page_query(dialect, question, None, None)
+    table, dialect = table_of(question.kind), engine.dialect.name
+    names = question.kind.item.__struct_fields__
+    query = events_query(dialect, question, None, None)
     query = query.with_only_columns(*(_as_text(table, name, dialect).label(name) for name in names))
     address = names.index("remote_addr")
     texts = [place for place, name in enumerate(names) if isinstance(table.c[name].type, String)]

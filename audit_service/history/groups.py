@@ -6,12 +6,13 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from audit_service.events.errors import ERRORS, ErrorFilters, ErrorItem
 from audit_service.history.conditions import conditions
-from audit_service.history.filters import ErrorFilters
-from audit_service.history.items import ErrorItem
-from audit_service.history.query import PATIENCE, TABLES
+from audit_service.history.query import PATIENCE
+from audit_service.history.question import Question
 from audit_service.history.summary import with_span
 from audit_service.storage.bounded import patient
+from audit_service.storage.models import table_of
 
 
 class ErrorGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +36,8 @@ class ErrorGroups(msgspec.Struct, frozen=True, kw_only=True):
 def group_errors(session: Session, filters: ErrorFilters, *, limit: int, now: datetime) -> ErrorGroups:
     """Return the groups that had errors in the last 30 days, unless the filters say since when."""
     covered = with_span(filters, now)
-    table = TABLES[ErrorItem]
-    found = conditions(table, covered, session.get_bind().dialect.name)
+    table = table_of(ERRORS)
+    found = conditions(table, Question(kind=ERRORS, filters=covered), session.get_bind().dialect.name)
     groups = (
         select(
             table.c.fingerprint,

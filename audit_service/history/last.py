@@ -4,11 +4,12 @@ import msgspec
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
+from audit_service.events.logins import LOGINS, LoginFilters, LoginItem
 from audit_service.history.conditions import conditions
-from audit_service.history.filters import LoginFilters, Question
-from audit_service.history.items import LoginItem
-from audit_service.history.query import PATIENCE, TABLES, list_events
+from audit_service.history.query import PATIENCE, list_events
+from audit_service.history.question import Question
 from audit_service.storage.bounded import patient
+from audit_service.storage.models import table_of
 from audit_service.vocabulary import Action, Outcome
 
 
@@ -26,14 +27,13 @@ def last_logins(session: Session, username: str, *, owner: str | None) -> LastLo
 
     def last(outcome: Outcome) -> LoginItem | None:
         filters = LoginFilters(username=[username], action=[Action.LOGIN], outcome=[outcome])
-        return next(
-            iter(list_events(session, Question(item=LoginItem, filters=filters, owner=owner), limit=1)[0]), None
-        )
+        return next(iter(list_events(session, Question(kind=LOGINS, filters=filters, owner=owner), limit=1)[0]), None)
 
     success, failure = last(Outcome.SUCCESS), last(Outcome.FAILURE)
-    table = TABLES[LoginItem]
+    table = table_of(LOGINS)
     failed = LoginFilters(username=[username], action=[Action.LOGIN], outcome=[Outcome.FAILURE])
-    found = conditions(table, failed, session.get_bind().dialect.name, owner)
+    question = Question(kind=LOGINS, filters=failed, owner=owner)
+    found = conditions(table, question, session.get_bind().dialect.name)
     place = tuple_(table.c.timestamp, table.c.seq)
     if success:
         found["later"] = place > tuple_(success.timestamp, success.seq)

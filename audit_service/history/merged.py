@@ -43,14 +43,14 @@ def merged(
     sample_of_key = (
         select(table.c.timestamp, table.c.seq)
         .where(key == keys.c.key, *found)
-        .order_by(*by_time(table.c, newest=newest, by_filter=True))
+        .order_by(*in_order_of_time(table.c, newest=newest, by_filter=True))
         .limit(cast(share, Integer))
         .lateral("sample_of_key")
     )
     sample = (
         select(sample_of_key)
         .select_from(keys.join(sample_of_key, true()))
-        .order_by(*by_time(sample_of_key.c, newest=newest))
+        .order_by(*in_order_of_time(sample_of_key.c, newest=newest))
         .limit(limit)
         .cte("sample")
         .prefix_with("MATERIALIZED")
@@ -62,12 +62,12 @@ def merged(
     of_key = (
         select(table)
         .where(key == keys.c.key, is_within, *found)
-        .order_by(*by_time(table.c, newest=newest, by_filter=True))
+        .order_by(*in_order_of_time(table.c, newest=newest, by_filter=True))
         .limit(limit)
         .lateral("of_key")
     )
     page = select(of_key).select_from(keys.join(of_key, true()))
-    return page.order_by(*by_time(of_key.c, newest=newest)).limit(limit)
+    return page.order_by(*in_order_of_time(of_key.c, newest=newest)).limit(limit)
 
 
 def values_of(key: ColumnElement[Any], given: list[Any]) -> CTE:
@@ -109,7 +109,7 @@ def _networks_in(table: Table, network: str, number: int) -> Select[Any]:
     return select(cast(func.network(func.set_masklen(seen.c.address, prefix)), String).label("key"))
 
 
-def by_time(columns: Any, *, newest: bool, by_filter: bool = False) -> list[ColumnElement[Any]]:
+def in_order_of_time(columns: Any, *, newest: bool, by_filter: bool = False) -> list[ColumnElement[Any]]:
     """Return the order by (``timestamp``, ``seq``); *by_filter* places nulls, as only the filters' indexes do."""
     sort = [columns.timestamp, columns.seq]
     if newest:

@@ -9,14 +9,20 @@ from msgspec import Meta
 from werkzeug.datastructures import MultiDict
 
 from audit_service.errors import ParameterError
-from audit_service.history.filters import Order
+from audit_service.events.base import text_filter
+from audit_service.history.question import Order
+from audit_service.values import limits
 from audit_service.values.text import clean
 from audit_service.values.typed import convert
 
 Parameters = TypeVar("Parameters", bound=msgspec.Struct)
 
-Limit = Annotated[int, Meta(ge=1, le=1000, title="a number from 1 to 1000", description="events on a page")]
-Cursor = Annotated[str, Meta(max_length=512, title="the `next` of an earlier answer", description="where to go on")]
+Limit = Annotated[
+    int, Meta(ge=1, le=limits.EVENTS, title=f"a number from 1 to {limits.EVENTS}", description="events on a page")
+]
+Cursor = Annotated[
+    str, Meta(max_length=limits.CURSOR, title="the `next` of an earlier answer", description="where to go on")
+]
 OrderName = Annotated[
     Order,
     Meta(
@@ -27,19 +33,16 @@ OrderName = Annotated[
 ]
 
 
-MOST_VALUES = 100  # of one filter
-
-
 class Sorting(msgspec.Struct, frozen=True, kw_only=True):
     """In which order a result is wanted."""
 
     order: OrderName = Order.NEWEST
 
 
-class Page(Sorting, frozen=True, kw_only=True):
+class Paging(Sorting, frozen=True, kw_only=True):
     """Which part of a result is wanted, in which order."""
 
-    limit: Limit = 100
+    limit: Limit = limits.EVENTS_BY_DEFAULT
     cursor: Cursor | None = None
 
 
@@ -47,16 +50,17 @@ class GroupLimit(msgspec.Struct, frozen=True, kw_only=True):
     """How many groups are wanted."""
 
     limit: Annotated[
-        int, Meta(ge=1, le=1000, title="a number from 1 to 1000", description="groups, the newest first")
-    ] = 100
+        int,
+        Meta(
+            ge=1, le=limits.GROUPS, title=f"a number from 1 to {limits.GROUPS}", description="groups, the newest first"
+        ),
+    ] = limits.GROUPS_BY_DEFAULT
 
 
 class Name(msgspec.Struct, frozen=True, kw_only=True):
     """Whose logins are asked for."""
 
-    username: Annotated[
-        str, Meta(max_length=255, title="a text of at most 255 characters", description="the name, exactly")
-    ]
+    username: Annotated[str, text_filter(limits.USERNAME, "the name, exactly")]
 
 
 def parse(args: MultiDict[str, str], *kinds: type[Any]) -> list[Any]:
@@ -82,8 +86,8 @@ def _fields(kinds: tuple[type[Any], ...]) -> dict[str, msgspec.structs.FieldInfo
 
 def _value(name: str, given: list[str], annotation: Any) -> Any:
     is_list = getattr(annotation, "__origin__", None) is list
-    if len(given) > MOST_VALUES:
-        raise ParameterError(name, f"{name} may be given {MOST_VALUES} times at most")
+    if len(given) > limits.FILTER_VALUES:
+        raise ParameterError(name, f"{name} may be given {limits.FILTER_VALUES} times at most")
     if not is_list and len(given) > 1:
         raise ParameterError(name, f"{name} may be given once only")
     try:

@@ -1,33 +1,18 @@
 """Pages of the history, and single events. Every page is read through an index, in its order."""
 
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import CTE, ColumnElement, Select, Table, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from audit_service.events.new import NewEvent
+from audit_service.events.base import EventFilters, Kind
 from audit_service.history.conditions import conditions, parent_of
 from audit_service.history.cursor import Position, arrived
-from audit_service.history.filters import EventFilters, Order, Question
-from audit_service.history.items import AdminItem, ErrorItem, LoginItem
-from audit_service.history.merged import by_time, merged, networks_of, values_of
-from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent, TrailHead
-from audit_service.vocabulary import Action, Outcome
+from audit_service.history.merged import in_order_of_time, merged, networks_of, values_of
+from audit_service.history.question import Order, Question
+from audit_service.storage.models import TrailHead, table_of
 
-Event = TypeVar("Event", bound=NewEvent)
-
-TABLES: dict[type[NewEvent], Table] = {
-    LoginItem: LoginEvent.metadata.tables[LoginEvent.__tablename__],
-    ErrorItem: ErrorEvent.metadata.tables[ErrorEvent.__tablename__],
-    AdminItem: AdminEvent.metadata.tables[AdminEvent.__tablename__],
-}
-# Filters whose index holds the events of a value in the order of time, those with the rarest values first.
-INDEXED: dict[type[NewEvent], tuple[str, ...]] = {
-    LoginItem: ("request_id", "username", "remote_addr", "reason", "app", "method"),
-    ErrorItem: ("fingerprint",),
-    AdminItem: (),
-}
 # Positions that one page in the order of arrival looks at, so that a rare filter takes no longer.
 ARRIVAL_SPAN = 100_000
 PATIENCE = 60  # seconds that the database may take for a part of an export, or for counting
@@ -39,7 +24,7 @@ def list_events(
 ) -> tuple[list[Any], Position | None]:
     """Return at most *limit* events that follow *after* in the order of the question, and where to go on.
 
-    There is nowhere to go on at the end of the history, null; but in the order of arrival there always is: more may
+    There is nowhere to go on, None, at the end of the history; but in the order of arrival there always is: more may
     arrive. There a page may be shorter than *limit*, or empty, before the end.
     """
     if question.order is Order.ARRIVAL:
@@ -49,29 +34,28 @@ def list_events(
         _items(session, question, _look_query(question, after, limit + 1)) if _is_of_large(dialect, question) else []
     )
     if len(items) <= limit:
-        items = _items(session, question, page_query(dialect, question, after, limit + 1))
+        items = _items(session, question, events_query(dialect, question, after, limit + 1))
     more = len(items) > limit
     return items[:limit], Position(items[limit - 1].timestamp, _seq(items[limit - 1])) if more else None
 
 
-def page_query(dialect: str, question: Question, after: Position | None, limit: int | None) -> Select[Any]:
-    """Return the query of a page, or with no *limit* of all, in the order of the question."""
-    table, newest = TABLES[question.item], question.order is Order.NEWEST
-    found = conditions(table, question.filters, dialect, question.owner)
+def events_query(dialect: str, question: Question, after: Position | None, limit: int | None) -> Select[Any]:
+    """Return the query of the next events, or with no *limit* of all, in the order of the question."""
+    table, newest = table_of(question.kind), question.order is Order.NEWEST
+    found = conditions(table, question, dialect)
     if question.order is Order.ARRIVAL:
         return select(table).where(*found.values()).order_by(table.c.seq).limit(limit)
     if after is not None:
         found["after"] = _is_after(table, after, newest=newest)
     keys = _keys(table, question) if dialect == "postgresql" and limit is not None else None
     if keys and limit is not None:
-        answered, key, of_keys = keys
-        others = [condition for name, condition in found.items() if name != answered]
-        return merged(table, key, of_keys, others, newest=newest, limit=limit)
+        others = [condition for name, condition in found.items() if name not in keys.answered]
+        return merged(table, keys.column, keys.values, others, newest=newest, limit=limit)
     by_filter = dialect == "postgresql" and _has_index(question)
     return (
         select(table)
         .where(*found.values())
-        .order_by(*by_time(table.c, newest=newest, by_filter=by_filter))
+        .order_by(*in_order_of_time(table.c, newest=newest, by_filter=by_filter))
         .limit(limit)
     )
 
@@ -81,26 +65,33 @@ def _has_index(question: Question) -> bool:
     given = question.filters
     return (
         question.owner is not None
-        or any(getattr(given, name) for name in INDEXED[question.item])
-        or getattr(given, "outcome", None) == [Outcome.FAILURE]
-        or getattr(given, "action", None) == [Action.LOGOUT]
+        or any(getattr(given, name) for name in question.kind.indexed)
+        or any(getattr(given, name) == [word] for name, word in question.kind.indexed_words.items())
     )
 
 
-def _keys(table: Table, question: Question) -> tuple[str | None, ColumnElement[Any], CTE] | None:
-    """Return what a page is merged from: the filter that this answers, if it does, the column and the keys in it.
+class _Keys(NamedTuple):
+    """What a page is merged from: values of a column, and the filters that need no condition besides them."""
 
-    There is nothing to merge, null, for one key, whose events an index has in the order of time already; nor for none.
+    column: ColumnElement[Any]
+    values: CTE
+    answered: tuple[str, ...]
+
+
+def _keys(table: Table, question: Question) -> _Keys | None:
+    """Return the keys of the question; None if nothing is to be merged.
+
+    That is so for one key, whose events an index has in the order of time already, and for none.
     """
-    values = {name: getattr(question.filters, name) for name in INDEXED[question.item]}
+    values = {name: getattr(question.filters, name) for name in question.kind.indexed}
     if any(len(given) == 1 and not _has_large(name, given) for name, given in values.items()):
         return None
     for name, given in values.items():
         if name == "remote_addr" and any("/" in text for text in given):
-            is_answered = all(parent_of(text) is None for text in given)
-            return name if is_answered else None, table.c.network, networks_of(table, given)
+            are_whole = all(parent_of(text) is None for text in given)  # each key lies in a network that is asked for
+            return _Keys(table.c.network, networks_of(table, given), (name,) if are_whole else ())
         if len(given) > 1:
-            return name, table.c[name], values_of(table.c[name], given)
+            return _Keys(table.c[name], values_of(table.c[name], given), (name,))
     return None
 
 
@@ -111,19 +102,19 @@ def _has_large(name: str, given: list[str]) -> bool:
 def _is_of_large(dialect: str, question: Question) -> bool:
     """Tell whether it is about a network of many networks, so that a look at the next events of all may be enough."""
     given = question.filters.remote_addr
-    return dialect == "postgresql" and "remote_addr" in INDEXED[question.item] and _has_large("remote_addr", given)
+    return dialect == "postgresql" and "remote_addr" in question.kind.indexed and _has_large("remote_addr", given)
 
 
 def _look_query(question: Question, after: Position | None, limit: int) -> Select[Any]:
     """Return the query of those of the next events of all that are asked for; if it fills a page, it is the page."""
-    table, newest = TABLES[question.item], question.order is Order.NEWEST
+    table, newest = table_of(question.kind), question.order is Order.NEWEST
     span = EventFilters(since=question.filters.since, until=question.filters.until)
-    place = list(conditions(table, span, "postgresql").values())
+    place = list(conditions(table, Question(kind=question.kind, filters=span), "postgresql").values())
     if after is not None:
         place.append(_is_after(table, after, newest=newest))
-    following = select(table).where(*place).order_by(*by_time(table.c, newest=newest)).limit(LOOK).subquery()
-    found = conditions(following, question.filters, "postgresql", question.owner)
-    return select(following).where(*found.values()).order_by(*by_time(following.c, newest=newest)).limit(limit)
+    following = select(table).where(*place).order_by(*in_order_of_time(table.c, newest=newest)).limit(LOOK).subquery()
+    found = conditions(following, question, "postgresql")
+    return select(following).where(*found.values()).order_by(*in_order_of_time(following.c, newest=newest)).limit(limit)
 
 
 def _is_after(table: Table, after: Position, *, newest: bool) -> ColumnElement[bool]:
@@ -131,21 +122,22 @@ def _is_after(table: Table, after: Position, *, newest: bool) -> ColumnElement[b
     return place < here if newest else place > here
 
 
-def find_event(session: Session, item: type[Event], event_id: UUID, *, owner: str | None = None) -> Event | None:
-    """Return the event of that id; with *owner*, only if it is one of that username."""
-    table = TABLES[item]
-    found = conditions(table, EventFilters(), session.get_bind().dialect.name, owner)
+def find_event(session: Session, kind: Kind, event_id: UUID, *, owner: str | None = None) -> Any:
+    """Return the item of that id; with *owner*, only if this user may see it. None if there is none."""
+    table = table_of(kind)
+    question = Question(kind=kind, filters=EventFilters(), owner=owner)
+    found = conditions(table, question, session.get_bind().dialect.name)
     query = select(table).where(table.c.id == event_id, *found.values())
     row = session.connection().execute(query).mappings().one_or_none()
-    return None if row is None else item(**row)
+    return None if row is None else kind.item(**row)
 
 
 def _list_arrivals(session: Session, question: Question, limit: int, after: int) -> tuple[list[Any], Position]:
     """Positions up to the size of the trail are all there: who follows them misses nothing that commits late."""
     size = session.connection().execute(select(func.coalesce(func.max(TrailHead.size), 0))).scalar_one()
     last = max(after, min(size, after + ARRIVAL_SPAN))
-    table = TABLES[question.item]
-    query = page_query(session.get_bind().dialect.name, question, None, limit)
+    table = table_of(question.kind)
+    query = events_query(session.get_bind().dialect.name, question, None, limit)
     query = query.where(table.c.seq > after, table.c.seq <= last)
     items = _items(session, question, query)
     return items, arrived(_seq(items[-1]) if len(items) == limit else last)
@@ -154,7 +146,7 @@ def _list_arrivals(session: Session, question: Question, limit: int, after: int)
 def _items(session: Session, question: Question, query: Select[Any]) -> list[Any]:
     result = session.connection().execute(query)  # not by the session, which would look for objects of the ORM
     names = tuple(result.keys())
-    return [question.item(**dict(zip(names, row, strict=True))) for row in result.all()]
+    return [question.kind.item(**dict(zip(names, row, strict=True))) for row in result.all()]
 
 
 def _seq(item: Any) -> int:

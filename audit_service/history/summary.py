@@ -12,18 +12,20 @@ from msgspec import Meta
 from sqlalchemy import ColumnElement, Integer, Interval, Table, case, cast, func, literal, select, type_coerce
 from sqlalchemy.orm import Session
 
+from audit_service.events.logins import LOGINS, LoginFilters
 from audit_service.history.conditions import conditions
-from audit_service.history.filters import LoginFilters
-from audit_service.history.items import LoginItem
-from audit_service.history.query import PATIENCE, TABLES
+from audit_service.history.query import PATIENCE
+from audit_service.history.question import Question
 from audit_service.storage.bounded import patient
 from audit_service.storage.database import UtcDateTime
+from audit_service.storage.models import table_of
+from audit_service.values import limits
 from audit_service.vocabulary import Outcome
 
 QUARTER = timedelta(minutes=15)  # every zone's offset from UTC is a multiple of it, since 1972
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CALENDAR = (datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))  # within it every zone has its times
-DEFAULT_SPAN = timedelta(days=30)
+DEFAULT_SPAN = timedelta(days=limits.DAYS_BY_DEFAULT)
 
 
 class By(StrEnum):
@@ -58,12 +60,18 @@ class Summing(msgspec.Struct, frozen=True, kw_only=True):
         By, Meta(title=f"one of {', '.join(f'`{word}`' for word in By)}", description="what logins are counted by")
     ]
     top: Annotated[
-        int, Meta(ge=1, le=1000, title="a number from 1 to 1000", description="the most frequent ones; not for times")
-    ] = 10
+        int,
+        Meta(
+            ge=1,
+            le=limits.COUNTS,
+            title=f"a number from 1 to {limits.COUNTS}",
+            description="the most frequent ones; not for times",
+        ),
+    ] = limits.COUNTS_BY_DEFAULT
     tz: Annotated[
         str,
         Meta(
-            max_length=64,
+            max_length=limits.TIME_ZONE,
             title="a time zone such as Europe/Berlin",
             description="where hours and days begin (IANA time zone)",
             extra={"parse": _zone},
@@ -94,8 +102,9 @@ def summarise(
 ) -> Summary:
     """Count logins, failed logins and logouts of the last 30 days, unless the filters say since when."""
     covered = with_span(filters, now)
-    table, dialect = TABLES[LoginItem], session.get_bind().dialect.name
-    found = list(conditions(table, covered, dialect, owner).values())
+    table, dialect = table_of(LOGINS), session.get_bind().dialect.name
+    question = Question(kind=LOGINS, filters=covered, owner=owner)
+    found = list(conditions(table, question, dialect).values())
     count = _by_time if summing.by in (By.HOUR, By.DAY) else _by_field
     with patient(session.connection(), PATIENCE):
         items = count(session, table, found, summing)

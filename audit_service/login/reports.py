@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, ServiceUnavai
 
 from audit_service.context import current_context
 from audit_service.errors import BusyError, IdTakenError, ItemError, TakenError
-from audit_service.events.new import NewLogin
+from audit_service.events.logins import NewLogin
 from audit_service.events.request_info import USER_AGENT_LIMIT, USERNAME_LIMIT, network_of, parse_address
 from audit_service.events.usernames import is_reserved
 from audit_service.login.credentials import require_whole_body

@@ -20,6 +20,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from audit_service.errors import SettingsError
 from audit_service.storage import sqlite_file
 from audit_service.storage.bounded import bound_waits
+from audit_service.values import limits
 
 BUSY_TIMEOUT = 2  # seconds to wait for a connection or for a lock
 # Compiling a page's query takes longer than running it (jit).
@@ -71,12 +72,12 @@ class UtcDateTime(TypeDecorator[datetime]):
 class IpAddress(TypeDecorator[str]):
     """An IPv4 or IPv6 address in the canonical text of RFC 5952; INET on PostgreSQL."""
 
-    impl = String(45)
+    impl = String(limits.ADDRESS)
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Choose INET where there is one."""
-        return dialect.type_descriptor(INET() if dialect.name == "postgresql" else String(45))
+        return dialect.type_descriptor(INET() if dialect.name == "postgresql" else String(limits.ADDRESS))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Store the canonical form; raise ``ValueError`` for what is no address."""

@@ -4,10 +4,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, String, Text, UniqueConstraint, Uuid, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, String, Table, Text, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from audit_service.events.admin import ADMIN_EVENTS
+from audit_service.events.base import Kind
+from audit_service.events.errors import ERRORS
+from audit_service.events.logins import LOGINS
 from audit_service.storage.database import Base, IpAddress, Json, UtcDateTime
+from audit_service.values import limits
 
 NULLS_FIRST = "nulls_first"
 WITHOUT_ADDRESS = "remote_addr IS NULL AND network IS NOT NULL"  # refused attempts that were counted
@@ -20,12 +25,12 @@ class EventColumns:
     seq: Mapped[int] = mapped_column(BigInteger, sort_order=-8)
     timestamp: Mapped[datetime] = mapped_column(UtcDateTime, sort_order=-7)
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, sort_order=-6)
-    app: Mapped[str] = mapped_column(String(64), sort_order=-5)
+    app: Mapped[str] = mapped_column(String(limits.APP), sort_order=-5)
     remote_addr: Mapped[str | None] = mapped_column(IpAddress, sort_order=-4)
-    request_id: Mapped[str | None] = mapped_column(String(128), sort_order=-3)
+    request_id: Mapped[str | None] = mapped_column(String(limits.REQUEST_ID), sort_order=-3)
 
 
-def by_time(*columns: str, name: str | None = None, where: str | None = None, on_sqlite: str | None = None) -> Index:
+def time_index(*columns: str, name: str | None = None, where: str | None = None, on_sqlite: str | None = None) -> Index:
     """Return an index that holds events with the same value of *columns* in the order of time.
 
     It holds only those for which the condition *where* is true, and on SQLite, where an index costs writers more,
@@ -40,18 +45,18 @@ def by_time(*columns: str, name: str | None = None, where: str | None = None, on
 class LoginEvent(EventColumns, Base):
     """A login, failed login or logout."""
 
-    __tablename__ = "login_events"
+    __tablename__ = LOGINS.table
     __table_args__ = (
         UniqueConstraint("seq"),
         Index(None, "timestamp", "seq"),
-        by_time("username"),
-        by_time("remote_addr"),
-        by_time("network", on_sqlite="outcome = 'failure'"),
-        by_time("app").ddl_if("postgresql"),
-        by_time("method").ddl_if("postgresql"),
-        by_time("reason", where="reason IS NOT NULL"),
-        by_time(name="ix_login_events_failures", where="outcome = 'failure'"),
-        by_time(name="ix_login_events_logouts", where="action = 'logout'"),
+        time_index("username"),
+        time_index("remote_addr"),
+        time_index("network", on_sqlite="outcome = 'failure'"),
+        time_index("app").ddl_if("postgresql"),
+        time_index("method").ddl_if("postgresql"),
+        time_index("reason", where="reason IS NOT NULL"),
+        time_index(name="ix_login_events_failures", where="outcome = 'failure'"),
+        time_index(name="ix_login_events_logouts", where="action = 'logout'"),
         Index(None, "request_id", postgresql_using="hash"),
         Index(
             "ix_login_events_without_address",
@@ -61,46 +66,51 @@ class LoginEvent(EventColumns, Base):
         ),
     )
 
-    network: Mapped[str | None] = mapped_column(String(43))
+    network: Mapped[str | None] = mapped_column(String(limits.NETWORK))
     action: Mapped[str] = mapped_column(String(16))
     outcome: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(String(32))
-    username: Mapped[str] = mapped_column(String(255))
-    user_agent: Mapped[str | None] = mapped_column(String(512))
-    method: Mapped[str | None] = mapped_column(String(32))
+    username: Mapped[str] = mapped_column(String(limits.USERNAME))
+    user_agent: Mapped[str | None] = mapped_column(String(limits.USER_AGENT))
+    method: Mapped[str | None] = mapped_column(String(limits.METHOD))
     details: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
 
 class ErrorEvent(EventColumns, Base):
     """An unhandled exception."""
 
-    __tablename__ = "error_events"
+    __tablename__ = ERRORS.table
     __table_args__ = (
         UniqueConstraint("seq"),
         Index(None, "timestamp", "seq"),
-        by_time("fingerprint"),
+        time_index("fingerprint"),
     )
 
-    exception_type: Mapped[str] = mapped_column(String(255))
+    exception_type: Mapped[str] = mapped_column(String(limits.EXCEPTION_TYPE))
     message: Mapped[str] = mapped_column(Text)
     traceback: Mapped[str] = mapped_column(Text)
-    fingerprint: Mapped[str] = mapped_column(String(64))
-    http_method: Mapped[str | None] = mapped_column(String(16))
+    fingerprint: Mapped[str] = mapped_column(String(limits.FINGERPRINT))
+    http_method: Mapped[str | None] = mapped_column(String(limits.HTTP_METHOD))
     path: Mapped[str | None] = mapped_column(Text)
-    endpoint: Mapped[str | None] = mapped_column(String(255))
-    username: Mapped[str | None] = mapped_column(String(255))
+    endpoint: Mapped[str | None] = mapped_column(String(limits.ENDPOINT))
+    username: Mapped[str | None] = mapped_column(String(limits.USERNAME))
 
 
 class AdminEvent(EventColumns, Base):
     """A change of accounts or tokens, a look at the history, the start or stop of recording."""
 
-    __tablename__ = "admin_events"
+    __tablename__ = ADMIN_EVENTS.table
     __table_args__ = (UniqueConstraint("seq"), Index(None, "timestamp", "seq"))
 
-    actor: Mapped[str] = mapped_column(String(255))
+    actor: Mapped[str] = mapped_column(String(limits.USERNAME))
     action: Mapped[str] = mapped_column(String(32))
-    target: Mapped[str | None] = mapped_column(String(255))
+    target: Mapped[str | None] = mapped_column(String(limits.TARGET))
     details: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+
+def table_of(kind: Kind) -> Table:
+    """Return the table that holds the events of that kind."""
+    return Base.metadata.tables[kind.table]
 
 
 class TrailHead(Base):
@@ -131,7 +141,7 @@ class Account(Base):
     __table_args__ = (UniqueConstraint("username"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    username: Mapped[str] = mapped_column(String(255))
+    username: Mapped[str] = mapped_column(String(limits.USERNAME))
     password_hash: Mapped[str] = mapped_column(String(255))
     role: Mapped[str] = mapped_column(String(16))
     session_key: Mapped[str] = mapped_column(String(32))  # its sessions carry it: a new one ends them all
@@ -153,9 +163,9 @@ class RefusedAttempts(Base):
 
     __tablename__ = "audit_refused_attempts"
 
-    network: Mapped[str] = mapped_column(String(43), primary_key=True)  # "" for none
-    username: Mapped[str] = mapped_column(String(255), primary_key=True)
-    app: Mapped[str] = mapped_column(String(64), primary_key=True)
+    network: Mapped[str] = mapped_column(String(limits.NETWORK), primary_key=True)  # "" for none
+    username: Mapped[str] = mapped_column(String(limits.USERNAME), primary_key=True)
+    app: Mapped[str] = mapped_column(String(limits.APP), primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)
     first_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -7,29 +7,24 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, Row, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
-from audit_service.events.new import NewAdmin, NewError, NewEvent, NewLogin
-from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent
+from audit_service.events.base import Kind, NewEvent
+from audit_service.events.kinds import KIND_OF, KINDS
+from audit_service.storage.models import table_of
 
 _Key = tuple[type[NewEvent], UUID]
 
-TABLES: dict[type[NewEvent], Table] = {
-    NewLogin: LoginEvent.metadata.tables[LoginEvent.__tablename__],
-    NewError: ErrorEvent.metadata.tables[ErrorEvent.__tablename__],
-    NewAdmin: AdminEvent.metadata.tables[AdminEvent.__tablename__],
-}
 
-
-def append(connection: Connection, events: Sequence[NewEvent]) -> list[int]:
-    """Store *events* in one transaction; return when it is committed.
+def append_batch(connection: Connection, events: Sequence[NewEvent]) -> list[int]:
+    """Store *events* in a transaction of their own; return when it is committed.
 
     The lock of ``trail_head`` is held until the commit, so ``seq`` is gap-free and its order is the order of commits.
-    Within a batch logins come before errors, and these before admin events. An event that is stored already is passed
-    over. Returns the places of logins whose id another login has: nothing of these is stored. Raises what SQLAlchemy
-    raises; then nothing of the batch is stored, unless the answer to the commit was lost.
+    Within a batch the events come in the order of ``KINDS``. An event that is stored already is passed over. Returns
+    the places of events whose id another event has (see ``has_ids_from_outside``): nothing of these is stored. Raises
+    what SQLAlchemy raises; then nothing of the batch is stored, unless the answer to the commit was lost.
     """
     first: dict[_Key, int] = {}
     for place, event in enumerate(events):
@@ -39,7 +34,7 @@ def append(connection: Connection, events: Sequence[NewEvent]) -> list[int]:
     while remaining:
         try:
             with connection.begin():
-                store(connection, [events[place] for place in remaining])
+                append_within(connection, [events[place] for place in remaining])
         except IntegrityError:
             # An id that is there already is rare: so it is asked for only now. Rows never change, and never vanish.
             found = _stored_rows(connection, [events[place] for place in remaining])
@@ -55,13 +50,13 @@ def append(connection: Connection, events: Sequence[NewEvent]) -> list[int]:
     return [place for place, event in enumerate(events) if stored and _is_another(stored, event)]
 
 
-def store(connection: Connection, events: Iterable[NewEvent]) -> None:
-    """Store *events* in the transaction of the caller, who commits: what they tell of is in it, too.
+def append_within(connection: Connection, events: Iterable[NewEvent]) -> None:
+    """Store *events* within the transaction of the caller, who commits: what they tell of is in it, too.
 
     Raises ``IntegrityError`` for an id that is stored already, and whatever else SQLAlchemy raises.
     """
     events = list(events)
-    by_kind = {kind: found for kind in TABLES if (found := [event for event in events if type(event) is kind])}
+    by_kind = {kind: found for kind in KINDS if (found := kind.of(events))}
     if connection.dialect.name == "postgresql":
         _store_on_postgresql(connection, by_kind)
     else:
@@ -71,23 +66,23 @@ def store(connection: Connection, events: Iterable[NewEvent]) -> None:
 def _stored_rows(connection: Connection, events: Iterable[NewEvent]) -> dict[_Key, Row[Any]]:
     found: dict[_Key, Row[Any]] = {}
     with connection.begin():
-        for kind, table in TABLES.items():
-            wanted = [event.id for event in events if type(event) is kind]
+        for kind in KINDS:
+            table, wanted = table_of(kind), [event.id for event in kind.of(events)]
             rows = connection.execute(select(table).where(table.c.id.in_(wanted)))
-            found |= {(kind, row.id): row for row in rows}
+            found |= {(kind.new, row.id): row for row in rows}
     return found
 
 
 def _is_another(stored: dict[_Key, Row[Any]], event: NewEvent) -> bool:
-    """Tell whether another login is stored under the id of *event*. Only logins get their ids from outside."""
+    """Tell whether another event is stored under the id of *event*, which only happens to ids from outside."""
     row = stored.get((type(event), event.id))
-    if row is None or not isinstance(event, NewLogin):
+    if row is None or not KIND_OF[type(event)].has_ids_from_outside:
         return False
     return any(getattr(row, name) != value for name, value in msgspec.structs.asdict(event).items())
 
 
 @cache
-def _postgresql_statement(kinds: tuple[type[NewEvent], ...]) -> str:
+def _postgresql_statement(kinds: tuple[Kind, ...]) -> str:
     """One statement that locks the head, moves it on and inserts: one round trip, and a transaction by itself.
 
     A batch arrives as one JSON array for each kind. What PostgreSQL is told of the columns comes from the models.
@@ -95,8 +90,8 @@ def _postgresql_statement(kinds: tuple[type[NewEvent], ...]) -> str:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     inserts = []
     for kind in kinds:
-        table = TABLES[kind]
-        given = [table.c[name] for name in kind.__struct_fields__]
+        table = table_of(kind)
+        given = [table.c[name] for name in kind.new.__struct_fields__]
         names = ", ".join(column.name for column in given)
         types = ", ".join(f"{column.name} {column.type.compile(dialect)}" for column in given)
         inserts.append(f"""
@@ -113,29 +108,28 @@ def _postgresql_statement(kinds: tuple[type[NewEvent], ...]) -> str:
         SELECT base FROM head"""  # noqa: S608
 
 
-def _store_on_postgresql(connection: Connection, by_kind: dict[type[NewEvent], list[NewEvent]]) -> None:
+def _store_on_postgresql(connection: Connection, by_kind: dict[Kind, list[NewEvent]]) -> None:
     parameters: dict[str, Any] = {}
     count = 0
     for kind, events in by_kind.items():
-        name = TABLES[kind].name
-        parameters[name] = msgspec.json.encode(events).decode()
-        parameters[f"{name}_before"] = count
+        parameters[kind.table] = msgspec.json.encode(events).decode()
+        parameters[f"{kind.table}_before"] = count
         count += len(events)
     # One row comes back, or there is no head, and then nothing was stored: that is an error.
     statement = _postgresql_statement(tuple(by_kind))
     connection.exec_driver_sql(statement, {"count": count, **parameters}).scalar_one()
 
 
-def _sqlite_insert(kind: type[NewEvent]) -> str:
-    names = ["seq", "recorded_at", *kind.__struct_fields__]
+def _sqlite_insert(kind: Kind) -> str:
+    names = ["seq", "recorded_at", *kind.new.__struct_fields__]
     places = ", ".join("?" * len(names))
-    return f"INSERT INTO {TABLES[kind].name} ({', '.join(names)}) VALUES ({places})"  # noqa: S608 - our own names
+    return f"INSERT INTO {kind.table} ({', '.join(names)}) VALUES ({places})"  # noqa: S608 - our own names
 
 
-_SQLITE_INSERTS = {kind: _sqlite_insert(kind) for kind in TABLES}
+_SQLITE_INSERTS = {kind: _sqlite_insert(kind) for kind in KINDS}
 
 
-def _store_on_sqlite(connection: Connection, by_kind: dict[type[NewEvent], list[NewEvent]]) -> None:
+def _store_on_sqlite(connection: Connection, by_kind: dict[Kind, list[NewEvent]]) -> None:
     count = sum(map(len, by_kind.values()))
     seq = (
         connection.exec_driver_sql("UPDATE trail_head SET size = size + ? RETURNING size", (count,)).scalar_one()

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from audit_service.errors import IdTakenError
-from audit_service.events.new import NewEvent
+from audit_service.events.base import NewEvent
 from audit_service.storage.outages import DATABASE_ERRORS, is_outage, is_unmigrated
 from audit_service.trail.counters import Counters
 from audit_service.trail.link import Link

@@ -11,13 +11,13 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from audit_service.errors import IdTakenError
-from audit_service.events.new import NewEvent
+from audit_service.events.base import NewEvent
 from audit_service.storage.bounded import bound_waits
 from audit_service.storage.database import engine_options, prepare_engine, sqlite_path
 from audit_service.storage.models import TrailHead
 from audit_service.storage.schema import fault_of, read_revision
 from audit_service.storage.sqlite_file import FileConnection, MovedError, leave
-from audit_service.trail.append import append
+from audit_service.trail.append import append_batch
 from audit_service.trail.identity import Identity, read_trail
 from audit_service.trail.turnstile import Turnstile
 
@@ -48,7 +48,7 @@ class Link:
         self._turnstile = Turnstile(self._path) if self._path else None
 
     def append(self, events: Sequence[NewEvent], deadline: float, trail: UUID | None = None) -> None:
-        """Store *events* as ``append.append`` does, before *deadline* (``time.monotonic``) or not at all.
+        """Store *events* as ``append_batch`` does, before *deadline* (``time.monotonic``) or not at all.
 
         With *trail*, in that one only: raises ``OtherTrailError`` if the database holds another. Raises
         ``IdTakenError`` for those whose id another event has, when all others are stored, and ``MovedError`` if the
@@ -59,7 +59,7 @@ class Link:
                 with self._use(deadline) as connection:
                     if trail not in (None, self._trail):
                         raise OtherTrailError(f"{self.target} holds the trail {self._trail}, not {trail}")
-                    taken = append(connection, events)
+                    taken = append_batch(connection, events)
             except MovedError:  # stored perhaps, but not in the file that is there: the ids make it harmless
                 if is_last:
                     raise

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from audit_service.errors import AuditUnavailable
-from audit_service.events.new import NewAdmin
+from audit_service.events.admin import NewAdmin
 from audit_service.values.details import normal_details
 
 FOLD = timedelta(minutes=1)

@@ -18,7 +18,7 @@ from uuid import UUID
 from sqlalchemy.engine import URL
 
 from audit_service.errors import AuditUnavailable, IdTakenError
-from audit_service.events.new import NewEvent
+from audit_service.events.base import NewEvent
 from audit_service.trail.counters import Counters
 from audit_service.trail.identity import Identity
 from audit_service.trail.keeper import Keeper, first_line

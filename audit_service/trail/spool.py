@@ -16,7 +16,8 @@ from uuid import UUID
 
 import msgspec
 
-from audit_service.events.new import NewAdmin, NewError, NewEvent, NewLogin
+from audit_service.events.base import NewEvent
+from audit_service.events.kinds import KIND_NAMED, KIND_OF
 from audit_service.storage import sqlite_file
 from audit_service.trail.identity import Identity
 from audit_service.trail.turnstile import is_at
@@ -25,8 +26,6 @@ BATCH = 500  # events that are replayed at once
 CLAIM = 5000  # events that are marked at once
 
 _REMEDY = "the spool is in the data folder (AUDIT_DATA_DIR), which this user must be able to write to"
-_KINDS: dict[str, type[NewEvent]] = {"login": NewLogin, "error": NewError, "admin": NewAdmin}
-_NAMES = {kind: name for name, kind in _KINDS.items()}
 _FORMAT = 1  # of the file: PRAGMA user_version
 # An event's trail is null while the trail at its target is unknown; in files of older versions both are null.
 _TABLES = (
@@ -86,7 +85,7 @@ class Spool:
     def add(self, events: Sequence[NewEvent], deadline: float) -> None:
         """Store *events* durably before *deadline* (``time.monotonic``). Raises ``sqlite3.Error`` or ``OSError``."""
         now = time.time()
-        rows = [(_NAMES[type(event)], msgspec.json.encode(event), now) for event in events]
+        rows = [(KIND_OF[type(event)].name, msgspec.json.encode(event), now) for event in events]
         insert = "INSERT INTO events (kind, event, spooled_at, trail, target) VALUES (?, ?, ?, ?, ?)"
         for _attempt in range(2):
             with self._use(deadline) as connection:
@@ -207,7 +206,7 @@ class Spool:
         refused: dict[int, str] = {}
         for place, kind, event in rows:
             try:
-                events[place] = msgspec.json.decode(event, type=_KINDS[kind])
+                events[place] = msgspec.json.decode(event, type=KIND_NAMED[kind].new)
             except (KeyError, msgspec.DecodeError) as error:
                 refused[place] = repr(error)
         try:

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 import msgspec
 
 from audit_service.errors import AuditUnavailable, IdTakenError, NotConfiguredError
-from audit_service.events.new import NewEvent
+from audit_service.events.base import NewEvent
 from audit_service.trail.counters import Counters
 from audit_service.trail.keeper import Keeper, first_line, is_poison
 from audit_service.trail.link import Link

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, event, insert
 from sqlalchemy.orm import Session
 
 from audit_service.access.throttle import METHOD, RECORDED, Limits, Refusal, find_refusal
-from audit_service.events.new import NewLogin
+from audit_service.events.logins import NewLogin
 from audit_service.events.usernames import ANY
 from audit_service.settings.table import Settings
 from audit_service.storage.models import LoginEvent

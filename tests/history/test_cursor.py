@@ -8,20 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit_service.errors import ParameterError
+from audit_service.events.errors import ERRORS
+from audit_service.events.logins import LOGINS, LoginFilters
 from audit_service.history.cursor import Cursors, Position
-from audit_service.history.filters import LoginFilters, Order, Question
-from audit_service.history.items import ErrorItem, LoginItem
+from audit_service.history.question import Order, Question
 
 POSITIONS = st.builds(Position, st.datetimes(timezones=st.just(UTC)), st.integers(1, 2**63 - 1))
 
 
 def cursors(key: str = "key", **asked: Any) -> Cursors:
-    return Cursors(key, Question(**{"item": LoginItem, "filters": LoginFilters(), **asked}))
+    return Cursors(key, Question(**{"kind": LOGINS, "filters": LoginFilters(), **asked}))
 
 
 OTHERS = [
     cursors("other"),
-    cursors(item=ErrorItem),
+    cursors(kind=ERRORS),
     cursors(owner="x"),
     cursors(filters=LoginFilters(username=["x"])),
     cursors(order=Order.OLDEST),

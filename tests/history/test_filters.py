@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from audit_service.context import context_of
-from audit_service.events.new import NewEvent
+from audit_service.events.base import NewEvent
 from audit_service.events.request_info import network_of
 from audit_service.vocabulary import Action, AdminAction, Outcome, Reason
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory

@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 
 from audit_service.access.tokens import revoke_token
 from audit_service.context import context_of
-from audit_service.events.new import NewLogin
+from audit_service.events.logins import NewLogin
 from audit_service.storage.database import db
 from audit_service.values.flood import RECORDED
 from audit_service.vocabulary import Scope

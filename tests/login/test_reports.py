@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 from werkzeug.test import TestResponse
 
 from audit_service.access.tokens import add_token, revoke_token
-from audit_service.history.items import LoginItem
+from audit_service.events.logins import LoginItem
 from audit_service.storage.database import db
 from audit_service.vocabulary import Role, Scope
 from tests.conftest import ACTOR, PASSWORD

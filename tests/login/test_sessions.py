@@ -21,9 +21,9 @@ from werkzeug.test import TestResponse
 
 from audit_service.access import accounts as service
 from audit_service.context import context_of
-from audit_service.history.filters import AdminFilters, Question
-from audit_service.history.items import AdminItem
+from audit_service.events.admin import ADMIN_EVENTS, AdminFilters, AdminItem
 from audit_service.history.query import list_events
+from audit_service.history.question import Question
 from audit_service.signals import login_signal
 from audit_service.storage.database import db
 from audit_service.storage.models import Account, EndedSession
@@ -62,7 +62,7 @@ def content_of(value: str) -> dict[str, Any]:
 
 def admin_events(app: Flask, action: AdminAction) -> list[AdminItem]:
     with app.app_context():
-        items = list_events(db.session(), Question(item=AdminItem, filters=AdminFilters()), limit=100)[0]
+        items = list_events(db.session(), Question(kind=ADMIN_EVENTS, filters=AdminFilters()), limit=100)[0]
     return [item for item in items if item.action == action]
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, select
 
 from audit_service import create_app
 from audit_service.errors import AuditUnavailable, IdTakenError
-from audit_service.events.new import NewLogin
+from audit_service.events.logins import NewLogin
 from audit_service.settings.table import Settings
 from audit_service.signals import login_signal
 from audit_service.storage.models import LoginEvent

@@ -12,11 +12,11 @@ from sqlalchemy import Engine, text
 
 from audit_service.context import context_of
 from audit_service.errors import AuditUnavailable, BusyError
-from audit_service.events.new import NewEvent
+from audit_service.events.base import NewEvent
 from audit_service.settings.table import Settings
 from audit_service.trail.lists import PART, WAITING, Lists
 from audit_service.trail.recorder import LIST_TIMEOUTS, Recorder
-from audit_service.trail.repeats import Kind
+from audit_service.trail.repeats import Bug
 from audit_service.trail.writer import SPOOL_SHARE, _Waiting
 from audit_service.values.flood import RECORDED
 from tests.access.test_refusals import wait_until
@@ -85,7 +85,7 @@ def test_what_was_counted_of_errors_waits_for_no_list(app: Flask, engine: Engine
     audit.recorder.start()
     for kind in ("v1:one", "v1:other"):
         for _ in range(RECORDED + 1):
-            audit.repeats.admit(Kind(kind, "ValueError"))
+            audit.repeats.admit(Bug(kind, "ValueError"))
     with ExitStack() as stack:
         for _ in range(WAITING + 1):
             audit.recorder._lists._places.acquire()

@@ -19,10 +19,9 @@ from sqlalchemy.orm import Session
 from audit_service.access.tokens import add_token
 from audit_service.context import context_of
 from audit_service.errors import AccountError
-from audit_service.events.new import NewAdmin
-from audit_service.history.filters import AdminFilters, Question
-from audit_service.history.items import AdminItem
+from audit_service.events.admin import ADMIN_EVENTS, AdminFilters, AdminItem, NewAdmin
 from audit_service.history.query import list_events
+from audit_service.history.question import Question
 from audit_service.storage.database import db
 from audit_service.storage.models import AdminEvent, LoginEvent, TrailHead
 from audit_service.vocabulary import AdminAction, Role, Scope
@@ -38,7 +37,7 @@ READ, REFUSED = AdminAction.HISTORY_READ, AdminAction.ACCESS_REFUSED
 def admin_events(app: Flask, *actions: AdminAction) -> list[AdminItem]:
     """The oldest first."""
     with app.app_context():
-        items = list_events(db.session(), Question(item=AdminItem, filters=AdminFilters()), limit=1000)[0]
+        items = list_events(db.session(), Question(kind=ADMIN_EVENTS, filters=AdminFilters()), limit=1000)[0]
     return [item for item in reversed(items) if not actions or item.action in actions]
 
 

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from audit_service.events.new import NewEvent
+from audit_service.events.base import NewEvent
 from audit_service.settings.table import Settings
 from audit_service.storage import schema
 from audit_service.storage.database import make_engine

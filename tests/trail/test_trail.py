@@ -10,14 +10,15 @@ from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import Session
 
-from audit_service.events.new import NewEvent, NewLogin
-from audit_service.history.items import ErrorItem, LoginItem
+from audit_service.events.base import NewEvent
+from audit_service.events.kinds import KIND_OF
+from audit_service.events.logins import LOGINS, NewLogin
 from audit_service.history.query import find_event
 from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent, TrailHead
-from audit_service.trail.append import append
+from audit_service.trail.append import append_batch
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Action, Outcome, Reason
-from tests.factories import AdminFactory, ErrorFactory, LoginFactory
+from tests.factories import AdminFactory, ErrorFactory, EventFactory, LoginFactory
 
 
 @pytest.fixture
@@ -46,14 +47,12 @@ def test_logins_and_errors_share_one_trail(recorder: Recorder, engine: Engine) -
     assert size(engine) == 4
 
 
-@pytest.mark.parametrize(("kind", "item_kind"), [(LoginFactory, LoginItem), (ErrorFactory, ErrorItem)])
-def test_what_is_read_is_what_was_recorded(
-    recorder: Recorder, engine: Engine, kind: type[LoginFactory], item_kind: type[LoginItem]
-) -> None:
+@pytest.mark.parametrize("make", [LoginFactory, ErrorFactory, AdminFactory])
+def test_what_is_read_is_what_was_recorded(recorder: Recorder, engine: Engine, make: type[EventFactory]) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
-    event = kind()
+    event = make()
     with Session(engine) as session:
-        item = find_event(session, item_kind, event.id)
+        item = find_event(session, KIND_OF[type(event)], event.id)
     assert item is not None
     read = msgspec.structs.asdict(item)
     assert read.pop("seq") == 1
@@ -63,7 +62,7 @@ def test_what_is_read_is_what_was_recorded(
 
 def test_a_mixed_batch_is_stored_logins_first(connection: Connection, engine: Engine) -> None:
     error, login = ErrorFactory.build(), LoginFactory.build()
-    append(connection, [error, login])
+    append_batch(connection, [error, login])
     assert positions(engine) == {1: login.id, 2: error.id}
 
 
@@ -77,7 +76,7 @@ def test_the_same_id_is_stored_once_and_takes_one_position(connection: Connectio
         first, timestamp=first.timestamp.astimezone(there), details={"a": ["\u00e9"], "b": 1}
     )
     for batch in ([first, again], [again, second], [again]):
-        assert append(connection, batch) == [], "it is the same event"
+        assert append_batch(connection, batch) == [], "it is the same event"
     assert positions(engine) == {1: first.id, 2: second.id}
     assert size(engine) == 2
 
@@ -102,11 +101,11 @@ OTHER = {
 def test_another_event_under_an_id_that_is_taken_is_told(connection: Connection, engine: Engine, field: str) -> None:
     first, new = LoginFactory.build_batch(2)
     other = msgspec.structs.replace(first, **{field: OTHER[field]})
-    append(connection, [first])
-    assert append(connection, [other, first, new, other]) == [0, 3]
+    append_batch(connection, [first])
+    assert append_batch(connection, [other, first, new, other]) == [0, 3]
     assert positions(engine) == {1: first.id, 2: new.id}
     with Session(engine) as session:
-        item = find_event(session, LoginItem, first.id)
+        item = find_event(session, LOGINS, first.id)
     assert getattr(item, field) == getattr(first, field)
 
 
@@ -117,21 +116,21 @@ def test_every_field_of_a_login_makes_it_another() -> None:
 def test_of_two_events_with_one_id_in_a_batch_the_first_is_stored(connection: Connection, engine: Engine) -> None:
     first, last = LoginFactory.build_batch(2)
     other = msgspec.structs.replace(first, username="other")
-    assert append(connection, [first, other, first, last, other]) == [1, 4]
+    assert append_batch(connection, [first, other, first, last, other]) == [1, 4]
     assert positions(engine) == {1: first.id, 2: last.id}
 
 
 def test_looks_that_are_folded_share_an_id(connection: Connection, engine: Engine) -> None:
     first, other = AdminFactory.build_batch(2)
     other = msgspec.structs.replace(other, id=first.id)
-    assert append(connection, [first, other]) == append(connection, [other]) == []
+    assert append_batch(connection, [first, other]) == append_batch(connection, [other]) == []
     assert positions(engine) == {1: first.id}
 
 
 def test_a_batch_is_stored_whole_or_not_at_all(connection: Connection, engine: Engine) -> None:
     good, bad = LoginFactory.build(), LoginFactory.build(username=None)
     with pytest.raises(IntegrityError):
-        append(connection, [good, bad])
+        append_batch(connection, [good, bad])
     assert positions(engine) == {}
     assert size(engine) == 0
 
@@ -153,14 +152,14 @@ def test_without_a_head_nothing_passes_for_stored(connection: Connection) -> Non
         connection.execute(text(trigger))
         connection.execute(text("DELETE FROM trail_head"))
     with pytest.raises(NoResultFound):
-        append(connection, [LoginFactory.build()])
+        append_batch(connection, [LoginFactory.build()])
 
 
 def test_any_zone_is_stored_as_utc(connection: Connection, engine: Engine) -> None:
     noon = datetime(2026, 1, 31, 12, tzinfo=timezone(timedelta(hours=2)))
     event = LoginFactory.build(timestamp=noon)
-    append(connection, [event])
+    append_batch(connection, [event])
     with Session(engine) as session:
-        item = find_event(session, LoginItem, event.id)
+        item = find_event(session, LOGINS, event.id)
     assert item is not None
     assert item.timestamp == noon

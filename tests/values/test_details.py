@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from audit_service.history.items import LoginItem
+from audit_service.events.logins import LOGINS
 from audit_service.history.query import find_event
 from audit_service.trail.recorder import Recorder
 from audit_service.values.details import normal_details
@@ -76,6 +76,6 @@ def test_what_is_read_is_what_was_stored(recorder: Recorder, engine: Engine, det
         return
     event = LoginFactory(details=normal)
     with Session(engine) as session:
-        item = find_event(session, LoginItem, event.id)
+        item = find_event(session, LOGINS, event.id)
     assert item is not None
     assert str(item.details) == str(normal)  # the order of keys, too

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from audit_service.history.items import LoginItem
+from audit_service.events.logins import LOGINS
 from audit_service.history.query import find_event
 from audit_service.trail.recorder import Recorder
 from audit_service.values.text import clean, clean_lines, fit
@@ -69,6 +69,6 @@ def test_any_cleaned_text_comes_back_as_it_went_in(recorder: Recorder, engine: E
         username=clean(text, 255), user_agent=clean(text, 512), details={clean(text, 50): clean(text, 900)}
     )
     with Session(engine) as session:
-        item = find_event(session, LoginItem, event.id)
+        item = find_event(session, LOGINS, event.id)
     assert item is not None
     assert (item.username, item.user_agent, item.details) == (event.username, event.user_agent, event.details)

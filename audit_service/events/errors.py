@@ -1,0 +1,50 @@
+"""Unhandled exceptions."""
+
+from datetime import datetime
+from typing import Annotated
+
+from audit_service.events.base import EventFilters, Kind, NewEvent, text_filter
+from audit_service.values import limits
+
+
+class NewError(NewEvent, kw_only=True, frozen=True):
+    """An unhandled exception."""
+
+    username: str | None = None
+    exception_type: str
+    message: str
+    traceback: str
+    fingerprint: str
+    http_method: str | None = None
+    path: str | None = None
+    endpoint: str | None = None
+
+
+class ErrorItem(NewError, kw_only=True, frozen=True):  # noqa: N818 - an item, not an exception
+    """One row of ``error_events``."""
+
+    seq: int
+    recorded_at: datetime
+
+
+class ErrorFilters(EventFilters, frozen=True, kw_only=True):
+    """Filters for unhandled exceptions."""
+
+    username: list[Annotated[str, text_filter(limits.USERNAME, "whose session it was")]] = []
+    exception_type: list[Annotated[str, text_filter(limits.EXCEPTION_TYPE, "the qualified name of the exception")]] = []
+    fingerprint: list[Annotated[str, text_filter(limits.FINGERPRINT, "the same for the same bug")]] = []
+    endpoint: list[Annotated[str, text_filter(limits.ENDPOINT, "the name of the view")]] = []
+    http_method: list[Annotated[str, text_filter(limits.HTTP_METHOD, "the method of the request")]] = []
+
+
+ERRORS = Kind(
+    name="error",
+    table="error_events",
+    collection="errors",
+    what="unhandled exceptions",
+    new=NewError,
+    item=ErrorItem,
+    filters=ErrorFilters,
+    columns=("timestamp", "exception_type", "http_method", "path", "endpoint", "username", "remote_addr"),
+    indexed=("fingerprint",),
+)

@@ -1,0 +1,37 @@
+"""The limits on data that users meet: lengths are in characters unless the name or a comment says otherwise.
+
+The columns, the filters, the API's document and what reads requests take them from here. A column that becomes longer
+needs a migration.
+"""
+
+# Fields of events. What comes in longer is cut.
+APP = 64
+USERNAME = 255
+ADDRESS = 45  # an IPv6 address with an IPv4 address in it, the longest there is
+NETWORK = 43  # an IPv6 address and its prefix length
+USER_AGENT = 512
+REQUEST_ID = 128  # a longer one is no id, and one is made instead
+METHOD = 32
+EXCEPTION_TYPE = 255
+MESSAGE = 2000
+TRACEBACK = 16_384
+FINGERPRINT = 64
+HTTP_METHOD = 16
+PATH = 2048
+ENDPOINT = 255
+TARGET = 255
+DETAILS_BYTES = 4096  # of JSON; larger details are refused
+DETAILS_DEPTH = 16  # levels; deeper details are refused
+
+# Questions about the history. What is beyond is refused.
+EVENTS = 1000  # in one answer
+EVENTS_BY_DEFAULT = 100
+GROUPS = 1000  # in one answer
+GROUPS_BY_DEFAULT = 100
+COUNTS = 1000  # in one answer
+COUNTS_BY_DEFAULT = 10
+DAYS_BY_DEFAULT = 30  # that figures cover when a question does not say since when
+FILTER_VALUES = 100  # of one filter
+NETWORK_FILTER = 64  # the text of a network as it may be written
+TIME_ZONE = 64
+CURSOR = 512
