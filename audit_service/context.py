@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from flask import Flask, current_app, has_app_context, has_request_context, request
@@ -15,6 +16,8 @@ from audit_service.events import request_info, usernames
 from audit_service.events.admin import Actor
 from audit_service.events.base import NewEvent
 from audit_service.settings.table import Settings
+from audit_service.storage.dialects import is_postgresql
+from audit_service.storage.outages import wrapped
 from audit_service.trail.looks import Accesses
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.repeats import Repeats
@@ -105,8 +108,9 @@ def read_session() -> Session:
     """
     session = _session()
     if not session.in_transaction():
-        on_postgresql = session.get_bind().dialect.name == "postgresql"
-        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"} if on_postgresql else {})
+        engine: Any = session.get_bind()
+        with wrapped(engine):
+            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"} if is_postgresql(engine) else {})
         session.info[_READING] = session.get_transaction()
     return session
 

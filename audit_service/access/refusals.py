@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from audit_service.access.throttle import METHOD
 from audit_service.events.logins import NewLogin
+from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.models import RefusedAttempts
 from audit_service.trail.append import append_within
 from audit_service.vocabulary import Outcome, Reason
@@ -66,9 +67,9 @@ class RefusalCounter:
 
 def add_counts(engine: Engine, counts: Counter[Key]) -> None:
     """Add *counts* to their rows, in one transaction."""
-    is_postgresql = engine.dialect.name == "postgresql"
-    insert: Any = postgresql.insert if is_postgresql else sqlite.insert
-    latest = func.greatest if is_postgresql else func.max
+    on_postgresql = is_postgresql(engine)
+    insert: Any = postgresql.insert if on_postgresql else sqlite.insert
+    latest = func.greatest if on_postgresql else func.max
     now = datetime.now(UTC)
     rows = [
         {**key._asdict(), "count": count, "first_at": now, "last_at": now}

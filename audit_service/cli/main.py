@@ -10,6 +10,7 @@ from audit_service.cli import accounts, export, history, server, spool, tokens
 from audit_service.errors import AuditError
 from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings
+from audit_service.storage.dialects import is_sqlite
 from audit_service.storage.outages import DATABASE_ERRORS, driver_error, is_outage
 
 
@@ -38,7 +39,7 @@ def _about_database(error: Exception, settings: Settings) -> str:
     setting = "AUDIT_DATA_DIR" if settings.is_embedded else "AUDIT_DATABASE_URL"
     if not is_outage(error):
         remedy = f"see that {setting} names the right one, and that the user may do this"
-    elif settings.url.get_backend_name() == "sqlite":
+    elif is_sqlite(settings.url):
         remedy = "see that its folder exists, that you may write there, and that nothing else locks it"
     else:
         remedy = "see that it runs, and that this machine and user may connect"

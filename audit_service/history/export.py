@@ -17,6 +17,7 @@ from audit_service.history.question import Question
 from audit_service.storage.bounded import patient
 from audit_service.storage.database import IpAddress, UtcDateTime, canonical_address
 from audit_service.storage.models import table_of
+from audit_service.storage.outages import wrapped
 
 CHUNK = 1000  # rows
 _FORMULA = "-=+@＝＋－＠"  # noqa: RUF001 - what a spreadsheet takes for the begin of a formula
@@ -60,7 +61,9 @@ def export(engine: Engine, question: Question, form: Format, *, idle: float | No
     options: dict[str, Any] = {"stream_results": True, "max_row_buffer": CHUNK}
     if dialect == "postgresql":  # a cursor of the server lives in a transaction
         options["isolation_level"] = "REPEATABLE READ"
-    with engine.execution_options(**options).connect() as connection, patient(connection, PATIENCE):
+    with wrapped(engine):
+        connection = engine.execution_options(**options).connect()
+    with connection, patient(connection, PATIENCE):
         if dialect == "sqlite":  # a host's driver would begin no transaction for reading
             _begin(connection)
         elif idle is not None:

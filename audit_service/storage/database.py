@@ -20,6 +20,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from audit_service.errors import SettingsError
 from audit_service.storage import sqlite_file
 from audit_service.storage.bounded import bound_waits
+from audit_service.storage.dialects import is_postgresql, is_sqlite
 from audit_service.values import limits
 
 BUSY_TIMEOUT = 2  # seconds to wait for a connection or for a lock
@@ -77,7 +78,7 @@ class IpAddress(TypeDecorator[str]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Choose INET where there is one."""
-        return dialect.type_descriptor(INET() if dialect.name == "postgresql" else String(limits.ADDRESS))
+        return dialect.type_descriptor(INET() if is_postgresql(dialect) else String(limits.ADDRESS))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Store the canonical form; raise ``ValueError`` for what is no address."""
@@ -105,7 +106,7 @@ def engine_options(url: URL, connect_args: Mapping[str, Any] | None = None) -> d
     check_database(url)
     given = dict(connect_args or {})
     ours: dict[str, Any] = {"timeout": BUSY_TIMEOUT}
-    if url.get_backend_name() == "postgresql":
+    if is_postgresql(url):
         given = {**url.query, **given}
         ours = {"connect_timeout": BUSY_TIMEOUT, "application_name": "audit-service"}
         given["options"] = f"{_SERVER_OPTIONS} {given.get('options', '')}".strip()
@@ -121,9 +122,7 @@ def check_database(url: URL) -> None:
     """Raise ``SettingsError`` for a database that the trail cannot be kept in."""
     if url.drivername not in DRIVERS:
         raise SettingsError(f"the trail needs postgresql:// (psycopg) or sqlite:///, not {url.drivername[:30]}://")
-    if url.get_backend_name() == "sqlite" and (
-        url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"
-    ):
+    if is_sqlite(url) and (url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"):
         raise SettingsError("an in-memory SQLite database cannot hold the trail: name a file in AUDIT_DATABASE_URL")
 
 
@@ -140,7 +139,7 @@ def make_writer(engine: Engine) -> Engine:
 
     Else a change that begins with a look would fail if somebody else has written since.
     """
-    if engine.dialect.name != "sqlite":
+    if not is_sqlite(engine):
         return engine
     options = {"hide_parameters": True, "connect_args": {"timeout": BUSY_TIMEOUT}}
     writer = create_engine(engine.url, **options, poolclass=NullPool)
@@ -153,7 +152,7 @@ def prepare_engine(engine: Engine, *, begin: str = "BEGIN") -> None:
 
     A file that is missing is not made, and one that was moved or replaced is not used any longer.
     """
-    if engine.dialect.name != "sqlite":
+    if not is_sqlite(engine):
         return
     path = sqlite_path(engine.url)
     add_functions(engine)
@@ -184,7 +183,7 @@ def sqlite_path(url: URL) -> Path:
 
 def add_functions(engine: Engine) -> None:
     """Give SQLite what PostgreSQL has for networks; others need nothing."""
-    if engine.dialect.name != "sqlite":
+    if not is_sqlite(engine):
         return
 
     @event.listens_for(engine, "checkout")  # not "connect": a host's pool may have connections already

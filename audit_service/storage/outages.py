@@ -1,15 +1,20 @@
 """What an error of a database means: it cannot serve now, it is not migrated, or the fault is ours."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import psycopg
-from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, PendingRollbackError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-# Every class that such an error may have. The built-in TimeoutError is a turn that did not come.
-DATABASE_ERRORS = (SQLAlchemyError, psycopg.Error, sqlite3.Error, TimeoutError)
+# Every class that such an error may have: of the drivers only sqlite3, which the spool uses without SQLAlchemy (see
+# `wrapped`). The built-in TimeoutError is a turn that did not come.
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, TimeoutError)
 
 NOT_MIGRATED = "the database is not at the revision that this program needs: run 'audit-service migrate'"
+
+QUERY_CANCELED = "57014"  # SQLSTATE
 
 # SQLSTATE (PostgreSQL's manual, appendix A): connections, transactions to try again, resources, an operator or a
 # time-out, the system, the server's own faults; read-only, time-outs in a transaction, no right, a lock.
@@ -36,6 +41,7 @@ _CODES = frozenset(
 )
 _UNMIGRATED_MESSAGES = ("no such table: ", "no such column: ")
 _CLOSED = "Cannot operate on a closed database."  # the driver's words, for a file that was moved away a moment ago
+_CLIENT_ERRORS = {"OperationalError", "InterfaceError", "InternalError"}  # as PEP 249 names the classes
 _CANNOT_RECONNECT = "8s2b"  # SQLAlchemy's code for a transaction whose connection was lost
 
 
@@ -51,11 +57,11 @@ def is_outage(error: BaseException) -> bool:
     cause = driver_error(error)
     if isinstance(cause, sqlite3.Error):
         return _sqlite_code(cause) in _CODES or str(cause) == _CLOSED
-    if not isinstance(cause, psycopg.Error):
+    if not hasattr(cause, "sqlstate"):
         return False
-    if cause.sqlstate is None:  # the client's own, such as a connection that was lost
-        return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
-    return cause.sqlstate.startswith(_STATES)
+    if (state := sqlstate(cause)) is None:  # the client's own, such as a connection that was lost
+        return not _CLIENT_ERRORS.isdisjoint(kind.__name__ for kind in type(cause).__mro__)
+    return state.startswith(_STATES)
 
 
 def is_unmigrated(error: BaseException) -> bool:
@@ -64,14 +70,30 @@ def is_unmigrated(error: BaseException) -> bool:
     if isinstance(cause, sqlite3.OperationalError):
         message = str(cause)
         return message.startswith(_UNMIGRATED_MESSAGES) or " has no column named " in message
-    return isinstance(cause, psycopg.Error) and cause.sqlstate in _UNMIGRATED_STATES
+    return sqlstate(cause) in _UNMIGRATED_STATES
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return what PostgreSQL says in five characters that an *error* of its driver means; None if it says nothing."""
+    state: str | None = getattr(driver_error(error), "sqlstate", None)
+    return state
 
 
 def driver_error(error: BaseException) -> BaseException:
     """Return the driver's error that caused *error*; without one, the first cause, or *error* itself."""
-    while error.__cause__ is not None and not isinstance(error, psycopg.Error | sqlite3.Error):
+    while error.__cause__ is not None and not isinstance(error, sqlite3.Error) and not hasattr(error, "sqlstate"):
         error = error.__cause__
     return error
+
+
+@contextmanager
+def wrapped(database: Engine | Connection) -> Iterator[None]:
+    """Raise what the driver raises as SQLAlchemy does, which forgets it where it sets an isolation level."""
+    driver = database.dialect.loaded_dbapi
+    try:
+        yield
+    except driver.Error as error:
+        raise DBAPIError(None, None, error) from error
 
 
 def _sqlite_code(error: sqlite3.Error) -> int:

@@ -4,7 +4,6 @@ It refuses start-up options or drops them, and what is set in a session would me
 its settings along. Where the session has them, nothing more is said to the server.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, Self, TypeVar
@@ -13,10 +12,11 @@ import psycopg
 from psycopg.abc import Params, Query
 from psycopg.pq import TransactionStatus
 
+from audit_service.storage.session_settings import settings_of
+
 # Set at the start of a session, only to see whether it is ours: no other program has such a parameter.
 _MARK = "audit_service.session"
 _REFUSAL = "unsupported startup parameter"  # PgBouncer's words: it has no code for it
-_OPTION = re.compile(r"(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)")
 
 
 class PoolableConnection(psycopg.Connection[Any]):
@@ -62,17 +62,6 @@ class Connector(Generic[C]):
             raise
 
 
-def settings_of(options: str) -> str:
-    """Return the SQL that makes the settings of start-up *options* those of a transaction."""
-    found = {name.replace("-", "_"): re.sub(r"\\(.)", r"\1", value) for name, value in _OPTION.findall(options)}
-    return "SELECT " + ", ".join(_setting(name, value) for name, value in found.items())
-
-
-def and_setting(settings: str, name: str, value: str) -> str:
-    """Return *settings* with another one, which comes last."""
-    return f"{settings}, {_setting(name, value)}"
-
-
 class PooledCursor(psycopg.Cursor[Any]):
     """Begins each transaction with the ``settings`` of its connection.
 
@@ -107,8 +96,3 @@ class PooledCursor(psycopg.Cursor[Any]):
                 with suppress(psycopg.Error):  # of a connection that is gone
                     connection.rollback()
                 raise
-
-
-def _setting(name: str, value: str) -> str:
-    literal = value.replace("\\", "\\\\").replace("'", "''")
-    return f"set_config('{name}', E'{literal}', true)"

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, text
 
 from audit_service.errors import NotConfiguredError
 from audit_service.storage import sqlite_file
+from audit_service.storage.dialects import is_sqlite
 
 VERSION_TABLE = "audit_alembic_version"  # not Alembic's usual name: the app may have migrations of its own
 
@@ -72,7 +73,7 @@ def migrate(engine: Engine, revision: str = "head") -> str | None:
     Raises ``NotConfiguredError`` when the file cannot be made, or the database is at a revision that this version of
     the program does not know.
     """
-    if engine.dialect.name == "sqlite":
+    if is_sqlite(engine):
         make_file(Path(str(engine.url.database)))
     before = current_revision(engine)
     try:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from audit_service.events.base import Kind, NewEvent
 from audit_service.events.kinds import KIND_OF, KINDS
+from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.models import table_of
 
 _Key = tuple[type[NewEvent], UUID]
@@ -57,7 +58,7 @@ def append_within(connection: Connection, events: Iterable[NewEvent]) -> None:
     """
     events = list(events)
     by_kind = {kind: found for kind in KINDS if (found := kind.of(events))}
-    if connection.dialect.name == "postgresql":
+    if is_postgresql(connection):
         _store_on_postgresql(connection, by_kind)
     else:
         _store_on_sqlite(connection, by_kind)

@@ -14,6 +14,7 @@ from audit_service.errors import IdTakenError
 from audit_service.events.base import NewEvent
 from audit_service.storage.bounded import bound_waits
 from audit_service.storage.database import engine_options, prepare_engine, sqlite_path
+from audit_service.storage.dialects import is_sqlite
 from audit_service.storage.models import TrailHead
 from audit_service.storage.schema import fault_of, read_revision
 from audit_service.storage.sqlite_file import FileConnection, MovedError, leave
@@ -44,7 +45,7 @@ class Link:
         self._identity = identity or Identity(url)
         self._connection: Connection | None = None
         self._trail: UUID | None = None
-        self._path = sqlite_path(url) if url.get_backend_name() == "sqlite" else None
+        self._path = sqlite_path(url) if is_sqlite(url) else None
         self._turnstile = Turnstile(self._path) if self._path else None
 
     def append(self, events: Sequence[NewEvent], deadline: float, trail: UUID | None = None) -> None:
@@ -146,7 +147,7 @@ class Link:
 def _make_engine(url: URL, timeout: float, connect_args: Mapping[str, Any] | None) -> Engine:
     options = {**engine_options(url, connect_args), "poolclass": NullPool}
     options.pop("pool_timeout")
-    if url.get_backend_name() == "sqlite":
+    if is_sqlite(url):
         engine = create_engine(url, **options)
         prepare_engine(engine, begin="BEGIN IMMEDIATE")
         return engine

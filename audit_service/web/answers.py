@@ -7,11 +7,18 @@ from urllib.parse import quote
 
 import msgspec
 from flask import Blueprint, Flask, Response, current_app, request
-from psycopg.errors import QueryCanceled
 from werkzeug.exceptions import HTTPException
 
 from audit_service.errors import AuditUnavailable, NotConfiguredError, ParameterError
-from audit_service.storage.outages import DATABASE_ERRORS, NOT_MIGRATED, driver_error, is_outage, is_unmigrated
+from audit_service.storage.outages import (
+    DATABASE_ERRORS,
+    NOT_MIGRATED,
+    QUERY_CANCELED,
+    driver_error,
+    is_outage,
+    is_unmigrated,
+    sqlstate,
+)
 from audit_service.values.flood import Flood
 from audit_service.web.problems import PATH, kind_of
 
@@ -83,7 +90,7 @@ def describe(error: Exception) -> tuple[int, str]:
 
 
 def _unavailable(error: Exception) -> str:
-    if isinstance(driver_error(error), QueryCanceled):
+    if sqlstate(error) == QUERY_CANCELED:
         return "this takes the database too long: please ask for less, for example with since and until"
     if is_unmigrated(error):
         _log(NOT_MIGRATED, driver_error(error))

@@ -15,6 +15,7 @@ from audit_service.access import accounts as service
 from audit_service.access.accounts import add_account, get_account
 from audit_service.access.tokens import add_token, list_tokens, revoke_token
 from audit_service.errors import AccountError
+from audit_service.storage.dialects import is_sqlite
 from audit_service.storage.models import Account, AdminEvent, TrailHead
 from audit_service.vocabulary import Role, Scope
 from tests.conftest import ACTOR, PASSWORD
@@ -82,7 +83,7 @@ def overlap(engine: Engine, *changes: Change) -> list[str]:
         return None
 
     with ThreadPoolExecutor(len(changes)) as pool:
-        if engine.dialect.name == "sqlite":
+        if is_sqlite(engine):
             errors = pool.map(run, changes)
         else:
             with held_rows(engine):

@@ -24,6 +24,7 @@ from audit_service.api.places import AT_ONCE, EACH, take_place
 from audit_service.context import Viewer, context_of
 from audit_service.history import export
 from audit_service.storage.database import db
+from audit_service.storage.dialects import is_postgresql, is_sqlite
 from audit_service.vocabulary import Role
 from tests.conftest import PASSWORD
 from tests.factories import LoginFactory
@@ -103,7 +104,7 @@ def test_a_reader_who_stalls_holds_nothing_of_the_database(
 
 def has_old_reader(engine: Engine) -> bool:
     """Whether a transaction keeps SQLite's WAL from being reset, or PostgreSQL from cleaning up."""
-    if engine.dialect.name == "postgresql":
+    if is_postgresql(engine):
         return count_idle(engine) > 0
     with contextlib.closing(sqlite3.connect(str(engine.url.database), timeout=0)) as connection:
         return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
@@ -230,7 +231,7 @@ def test_an_export_that_breaks_off_is_an_error_event(
     app: Flask, token: dict[str, str], accounts: dict[Role, str], engine: Engine
 ) -> None:
     """Flask reports no exception of an answer that has begun."""
-    if engine.dialect.name == "sqlite":
+    if is_sqlite(engine):
         with engine.begin() as connection:
             connection.execute(text("DROP TRIGGER login_events_no_update"))
             connection.execute(
@@ -239,7 +240,7 @@ def test_an_export_that_breaks_off_is_an_error_event(
     client = app.test_client()
     client.post("/login/", data={"username": accounts[Role.AUDITOR], "password": PASSWORD})
     answer = client.get(PATH, headers={"X-Request-ID": "export-1"}, environ_base={"REMOTE_ADDR": "192.0.2.7"})
-    if engine.dialect.name == "postgresql":
+    if is_postgresql(engine):
         with engine.connect() as connection:
             end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
             connection.execute(text(f"{end} AND state = 'idle in transaction' AND pid <> pg_backend_pid()"))

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import inspect, make_url, select, text
 
 from audit_service.access.refusals import close_windows
+from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.models import LoginEvent, TrailHead
 from audit_service.vocabulary import Reason
 from tests.faults import Progress
@@ -121,7 +122,7 @@ def rows_and_bytes(database_url: str) -> tuple[int, int]:
     with engine_of(database_url) as engine, engine.connect() as connection:
         names = inspect(connection).get_table_names()
         rows = sum(connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in names)
-        if engine.dialect.name == "postgresql":
+        if is_postgresql(engine):
             sizes = [
                 connection.execute(text(f"SELECT pg_total_relation_size('{name}')")).scalar_one() for name in names
             ]

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine
+from audit_service.storage.dialects import is_sqlite
 from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent, TrailHead, TrailIdentity
 from audit_service.trail.recorder import Recorder
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
@@ -93,7 +94,7 @@ def filled(recorder: Recorder, engine: Engine) -> Engine:
 
 
 def _ways(engine: Engine) -> dict[str, list[str]]:
-    if engine.dialect.name == "sqlite":
+    if is_sqlite(engine):
         return ANYWHERE | ON_SQLITE
     with engine.connect() as connection:
         version: int = connection.execute(text("SELECT current_setting('server_version_num')::int")).scalar_one()
@@ -135,7 +136,7 @@ def test_no_event_takes_the_rowid_that_stands_for_none(filled: Engine) -> None:
 
 def test_the_head_and_the_identity_of_the_trail_stay(filled: Engine) -> None:
     before = everything(filled)
-    for change in [*ROWS_OF_OURS, *(ROWS_ON_SQLITE if filled.dialect.name == "sqlite" else [])]:
+    for change in [*ROWS_OF_OURS, *(ROWS_ON_SQLITE if is_sqlite(filled) else [])]:
         with filled.connect() as connection, pytest.raises(DBAPIError, match="the audit trail is append-only"):
             connection.execute(text(change))
         assert everything(filled) == before, change

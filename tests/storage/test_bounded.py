@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -11,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from audit_service.settings.table import Settings
 from audit_service.storage.bounded import bound_waits, patient
+from audit_service.storage.connections import NoAnswerError
 from audit_service.storage.database import engine_options
 from audit_service.web.answers import describe
 
@@ -45,6 +47,29 @@ def test_a_slow_question_is_ended_by_the_server_and_hinders_nobody(bounded: Engi
         )
     with bounded.connect() as connection:  # at once: a server that answers does not hang
         assert connection.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(30)'")) == 0
+
+
+def test_a_server_that_hangs_is_left_alone_for_a_while(bounded: Engine) -> None:
+    with bounded.connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        driver.execute("SET statement_timeout = 0")  # a server that hangs ends nothing by itself
+        driver.commit()
+        with pytest.raises(OperationalError) as caught:
+            connection.execute(text("SELECT pg_sleep(30)"))
+        assert isinstance(caught.value.orig, NoAnswerError)
+    end = time.monotonic() + 30
+    refused = 0
+    while time.monotonic() < end:  # who asks meanwhile does not make the while longer
+        try:
+            bounded.connect().close()
+        except OperationalError as error:
+            assert "did not answer a moment ago" in str(error)  # noqa: PT017 - each time but the last
+            refused += 1
+            time.sleep(0.01)
+        else:
+            break
+    assert refused > 0
+    assert time.monotonic() < end
 
 
 @pytest.mark.parametrize("isolation", ["AUTOCOMMIT", "REPEATABLE READ"])

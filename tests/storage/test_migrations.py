@@ -19,6 +19,7 @@ from audit_service.events.request_info import network_of
 from audit_service.settings.table import Settings
 from audit_service.storage import schema
 from audit_service.storage.database import make_engine
+from audit_service.storage.dialects import is_postgresql
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Role, Scope
 from tests.conftest import ACTOR
@@ -94,7 +95,7 @@ def test_logins_from_before_networks_get_theirs(empty_database_url: str) -> None
     insert = """INSERT INTO login_events (id, seq, timestamp, recorded_at, app, remote_addr, action, outcome, username)
         VALUES (:id, :seq, :time, :time, 'shop', :address, 'login', 'success', 'ada')"""
     engine = make_engine(Settings(database_url=empty_database_url).url, writes=True)
-    if engine.dialect.name == "postgresql":
+    if is_postgresql(engine):
         insert = insert.replace(":address", "CAST(:address AS INET)")
     with engine.begin() as connection:
         for seq, address in enumerate(addresses, 1):

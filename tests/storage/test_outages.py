@@ -20,7 +20,7 @@ from audit_service.access.tokens import add_token
 from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine
 from audit_service.storage.models import Account, ErrorEvent, TrailHead
-from audit_service.storage.outages import DATABASE_ERRORS, is_outage, is_unmigrated
+from audit_service.storage.outages import DATABASE_ERRORS, is_outage, is_unmigrated, wrapped
 from audit_service.storage.sqlite_file import MovedError
 from audit_service.trail.turnstile import Turnstile
 from audit_service.vocabulary import Role, Scope
@@ -104,8 +104,8 @@ def test_every_class_of_states(engine: Engine) -> None:
 def test_what_the_driver_of_postgresql_says(engine: Engine) -> None:
     lost: list[psycopg.Connection] = []
 
-    def use_a_closed_connection() -> None:  # the driver's error, which SQLAlchemy does not wrap
-        with Session(engine) as session:
+    def use_a_closed_connection() -> None:  # the driver's error, which SQLAlchemy does not wrap by itself
+        with wrapped(engine), Session(engine) as session:
             driver = session.connection().connection.dbapi_connection
             session.rollback()
             assert isinstance(driver, psycopg.Connection)

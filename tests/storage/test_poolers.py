@@ -17,10 +17,11 @@ from sqlalchemy.exc import OperationalError
 from audit_service.context import end_reading, read_session, write_session
 from audit_service.settings.table import Settings
 from audit_service.storage import schema
-from audit_service.storage.bounded import BoundedConnection, bound_waits, patient
+from audit_service.storage.bounded import bound_waits, patient
+from audit_service.storage.connections import BoundedConnection
 from audit_service.storage.database import engine_options, make_engine
 from audit_service.storage.outages import DATABASE_ERRORS, is_outage
-from audit_service.storage.poolers import settings_of
+from audit_service.storage.session_settings import settings_of
 from audit_service.trail.recorder import Recorder
 from tests.factories import LoginFactory
 from tests.support.databases import new_postgres_database

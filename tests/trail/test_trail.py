@@ -14,6 +14,7 @@ from audit_service.events.base import NewEvent
 from audit_service.events.kinds import KIND_OF
 from audit_service.events.logins import LOGINS, NewLogin
 from audit_service.history.query import find_event
+from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent, TrailHead
 from audit_service.trail.append import append_batch
 from audit_service.trail.recorder import Recorder
@@ -146,7 +147,7 @@ def test_without_a_head_nothing_passes_for_stored(connection: Connection) -> Non
         connection.execute(text("UPDATE trail_head SET id = 1"))
         trigger = (
             "ALTER TABLE trail_head DISABLE TRIGGER ALL"
-            if connection.dialect.name == "postgresql"
+            if is_postgresql(connection)
             else ("DROP TRIGGER trail_head_stays")
         )
         connection.execute(text(trigger))
