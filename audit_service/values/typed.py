@@ -2,10 +2,10 @@
 
 import re
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from audit_service.values.text import fit
 
@@ -18,12 +18,12 @@ class Nearly(ValueError):  # noqa: N818 - the message is what was probably meant
 
 def title_of(annotation: Any) -> str:
     """Return what a value of the annotated type is, in words: the ``title`` of its ``Meta``."""
-    return _meta(annotation).title or ""
+    return _words(annotation, "title")
 
 
 def description_of(annotation: Any) -> str:
     """Return what a value of the annotated type is for, in words: the ``description`` of its ``Meta``."""
-    return _meta(annotation).description or ""
+    return _words(annotation, "description")
 
 
 def convert(value: Any, annotation: Any) -> Any:
@@ -39,7 +39,7 @@ def convert(value: Any, annotation: Any) -> Any:
         typed = msgspec.convert(value, annotation, strict=not is_number)
         if isinstance(typed, datetime):
             typed = typed.astimezone(UTC)
-        if parse := (_meta(annotation).extra or {}).get("parse"):
+        if parse := (_metadata(annotation).extra or {}).get("parse"):
             typed = [parse(text) for text in typed] if isinstance(typed, list) else parse(typed)
     except Nearly as meant:
         raise ValueError(f"must be {title_of(annotation)}; {meant} is probably meant") from None
@@ -51,14 +51,19 @@ def convert(value: Any, annotation: Any) -> Any:
     return typed
 
 
-def _meta(annotation: Any) -> Meta:
-    for part in (annotation, *getattr(annotation, "__args__", ())):
-        for meta in getattr(part, "__metadata__", ()):
-            if isinstance(meta, Meta):
-                return meta
-        if part is not annotation:
-            try:
-                return _meta(part)
-            except LookupError:
-                continue
+@cache
+def _metadata(annotation: Any) -> msgspec.inspect.Metadata:
+    """Return the ``Meta`` of the annotated type, also of one that may be None, or of a list's items."""
+    match msgspec.inspect.type_info(annotation):
+        case msgspec.inspect.Metadata() as found:
+            return found
+        case msgspec.inspect.UnionType(types=(msgspec.inspect.Metadata() as found, *_)):
+            return found
+        case msgspec.inspect.ListType(item_type=msgspec.inspect.Metadata() as found):
+            return found
     raise LookupError(f"{annotation} has no Meta")
+
+
+def _words(annotation: Any, name: str) -> str:
+    words: str = (_metadata(annotation).extra_json_schema or {}).get(name, "")
+    return words
