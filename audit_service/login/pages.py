@@ -7,7 +7,7 @@ from werkzeug.exceptions import HTTPException
 from audit_service.access.passwords import MAX_LENGTH, MIN_LENGTH
 from audit_service.context import Viewer, current_context
 from audit_service.events.request_info import USERNAME_LIMIT
-from audit_service.login.sessions import session_account, session_viewer
+from audit_service.login.sessions import session_account
 from audit_service.values.text import fit
 from audit_service.web.answers import describe, page, problem
 
@@ -19,7 +19,7 @@ def is_browser() -> bool:
 
 
 def index_page(viewer: Viewer) -> Response:
-    """Say who is logged in."""
+    """Show the name and the role of the account that is logged in."""
     has_password = session_account() is not None
     return page(render_template("audit_service/index.html", viewer=viewer, has_password=has_password))
 
@@ -37,10 +37,10 @@ def login_page(message: str = "", status: int = 200, error: Exception | None = N
     return page(html, status, error)
 
 
-def password_page(viewer: Viewer, message: str = "", status: int = 200, error: Exception | None = None) -> Response:
+def password_page(username: str, message: str = "", status: int = 200, error: Exception | None = None) -> Response:
     """Show the form that changes one's own password."""
     html = render_template(
-        "audit_service/password.html", viewer=viewer, message=message, minimum=MIN_LENGTH, maximum=MAX_LENGTH
+        "audit_service/password.html", username=username, message=message, minimum=MIN_LENGTH, maximum=MAX_LENGTH
     )
     return page(html, status, error)
 
@@ -55,7 +55,7 @@ def error_answer(error: Exception) -> Response:
     status, detail = describe(error)
     if request.endpoint == "audit_login.login":
         return login_page(detail, status, error)
-    viewer = session_viewer() if request.endpoint == "audit_login.change_password" and status < 500 else None  # noqa: PLR2004
-    if viewer:
-        return password_page(viewer, detail, status, error)
+    account = session_account() if request.endpoint == "audit_login.change_password" and status < 500 else None  # noqa: PLR2004
+    if account:
+        return password_page(account.username, detail, status, error)
     return page(render_template("audit_service/error.html", status=status, detail=detail), status, error)

@@ -102,10 +102,10 @@ def index() -> AnyResponse:
 @blueprint.get("/account/password/")
 def password_form() -> AnyResponse:
     """Show the form that changes one's own password."""
-    viewer = session_viewer()
-    if session_account() is None or viewer is None:
+    account = session_account()
+    if account is None:
         return redirect(url_for("audit_login.login_form", next=request.path), 303)
-    return password_page(viewer)
+    return password_page(account.username)
 
 
 @blueprint.post("/account/password/")

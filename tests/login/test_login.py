@@ -1,5 +1,7 @@
 """Logging in and out, in JSON and as a browser does."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -216,8 +218,24 @@ def test_an_error_event_names_who_was_logged_in(app: Flask, client: FlaskClient)
     assert [item.username for item in errors(app)] == ["user"]
 
 
-@pytest.mark.parametrize("left_over", ["account:999", "name:admin"])
-def test_a_left_over_cookie_is_nobody(client: FlaskClient, left_over: str) -> None:
+@pytest.mark.parametrize("mode", ["password", "passwordless"])
+@pytest.mark.parametrize(
+    "left_over",
+    [
+        {"username": "admin"},
+        {"username": "admin", "key": "0" * 32},
+        {"username": "admin", "key": None},
+        {"username": "", "key": ""},
+        {"username": 7, "key": 7},
+        {"username": "admin", "key": "", "id": ""},
+        {"username": "admin", "key": "", "seen": "now"},
+    ],
+    ids=str,
+)
+def test_a_left_over_cookie_is_no_session(
+    make_app: Callable[..., Flask], accounts: dict[Role, str], mode: str, left_over: dict[str, object]
+) -> None:
+    client, now = make_app(AUDIT_LOGIN=mode).test_client(), int(time.time())
     with client.session_transaction() as session:
-        session["_user_id"] = left_over
+        session.update({"id": "f" * 32, "started": now, "seen": now} | left_over)
     assert client.get("/").json == {"username": None, "role": None}
