@@ -1,9 +1,10 @@
 """What the service prints: scrubbed, as what it stores is."""
 
 import logging
+from typing import TextIO, cast
 
 from flask import Flask
-from flask.logging import default_handler
+from flask.logging import default_handler, wsgi_errors_stream
 
 from audit_service.events.tracebacks import scrub
 
@@ -19,6 +20,12 @@ class ScrubbedFormatter(logging.Formatter):
 
 
 def scrub_logs(app: Flask) -> None:
-    """Let Flask's own handler, which prints unless the process has set up logging itself, scrub what it prints."""
+    """Let *app* print through a handler of its own that scrubs, unless the process has set up logging itself.
+
+    Flask's handler is left as it is: all apps of the process share it.
+    """
     if default_handler in app.logger.handlers:
-        default_handler.setFormatter(ScrubbedFormatter(FORMAT))
+        app.logger.removeHandler(default_handler)
+        handler = logging.StreamHandler(cast("TextIO", wsgi_errors_stream))
+        handler.setFormatter(ScrubbedFormatter(FORMAT))
+        app.logger.addHandler(handler)
