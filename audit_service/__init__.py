@@ -1,6 +1,10 @@
 """A login audit trail for Flask."""
 
-from audit_service.app import create_app
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask
+
 from audit_service.context import Viewer
 from audit_service.errors import AuditError, AuditUnavailable
 from audit_service.extension import LoginAudit
@@ -21,3 +25,10 @@ __all__ = [
     "logout_signal",
     "stored",
 ]
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """Make the service from ``AUDIT_*`` variables, overridden by *config*. Raises ``SettingsError`` for bad ones."""
+    from audit_service import app  # noqa: PLC0415 - an app with the extension needs nothing of the service
+
+    return app.create_app(config)

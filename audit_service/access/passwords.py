@@ -1,21 +1,23 @@
-"""Passwords: hashed with argon2id, with the parameters that OWASP's password storage cheat sheet gives first."""
+"""Passwords: hashed with argon2id, with the parameters that OWASP's password storage cheat sheet gives first.
+
+argon2 and zxcvbn are imported when the first password is hashed or chosen: most processes never do.
+"""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
-
 from audit_service.errors import AccountError
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 MIN_LENGTH = 12
 MAX_LENGTH = 256
 MIN_GUESSES = 1_000_000
 ESTIMATED = 20  # characters: what is longer and still easy repeats itself, and zxcvbn would take seconds
-
-_hasher = PasswordHasher(memory_cost=19 * 1024, time_cost=2, parallelism=1)  # KiB, passes, lanes
 
 
 def check_password(password: str, username: str) -> None:
@@ -28,7 +30,7 @@ def check_password(password: str, username: str) -> None:
         raise AccountError(
             f"a password must have {MIN_LENGTH} to {MAX_LENGTH} characters, this one has {len(password)}"
         )
-    from zxcvbn import zxcvbn  # noqa: PLC0415 - 14 MB that a worker seldom needs
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - 14 MB
 
     folded = normalize("NFC", password.casefold())
     if folded == normalize("NFC", username.casefold()):
@@ -39,14 +41,18 @@ def check_password(password: str, username: str) -> None:
 
 def hash_password(password: str) -> str:
     """Return the hash to store; it names its algorithm and parameters."""
-    return _pool(os.getpid()).submit(_hasher.hash, _bytes(password)).result()
+    return _pool(os.getpid()).submit(_hasher().hash, _bytes(password)).result()
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
     """Tell whether *password* belongs to the hash. With no hash the answer is no, after the same work."""
+    from argon2.exceptions import InvalidHashError, VerifyMismatchError  # noqa: PLC0415
+
+    stand_in = _stand_in()  # made in any case: the first attempt of a process must not tell whether it is needed
     try:
         # An over-long password costs what others cost: no more than this is hashed, and it matches nothing.
-        _pool(os.getpid()).submit(_hasher.verify, password_hash or _NOBODY, _bytes(password[: MAX_LENGTH + 1])).result()
+        begin = _bytes(password[: MAX_LENGTH + 1])
+        _pool(os.getpid()).submit(_hasher().verify, password_hash or stand_in, begin).result()
     except (VerifyMismatchError, InvalidHashError):
         return False
     return password_hash is not None
@@ -54,7 +60,20 @@ def verify_password(password_hash: str | None, password: str) -> bool:
 
 def needs_rehash(password_hash: str) -> bool:
     """Tell whether the hash was made with other parameters than those in use now."""
-    return _hasher.check_needs_rehash(password_hash)
+    return _hasher().check_needs_rehash(password_hash)
+
+
+@cache
+def _hasher() -> "PasswordHasher":
+    from argon2 import PasswordHasher  # noqa: PLC0415
+
+    return PasswordHasher(memory_cost=19 * 1024, time_cost=2, parallelism=1)  # KiB, passes, lanes
+
+
+@cache
+def _stand_in() -> str:
+    """Return the hash that is verified for an account that does not exist."""
+    return hash_password("")
 
 
 @cache
@@ -65,6 +84,3 @@ def _pool(_process: int) -> ThreadPoolExecutor:
 
 def _bytes(password: str) -> bytes:
     return password.encode("utf-8", "surrogatepass")  # whatever text arrives, it can be compared
-
-
-_NOBODY = _hasher.hash("")  # stands in for the hash of an account that does not exist

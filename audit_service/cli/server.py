@@ -12,7 +12,6 @@ from audit_service.access.accounts import add_account, list_accounts
 from audit_service.access.tokens import add_token
 from audit_service.cli.connection import actor, open_engine, open_session
 from audit_service.errors import AccountError, AuditUnavailable, SettingsError
-from audit_service.serving.server import make_server
 from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings
 from audit_service.storage import schema
@@ -59,6 +58,8 @@ def setup(ctx: click.Context) -> None:
 @click.command()
 def serve() -> None:
     """Serve on AUDIT_HOST and AUDIT_PORT; SIGTERM, Ctrl-C and closing the terminal stop it."""
+    from audit_service.serving.server import make_server  # noqa: PLC0415 - granian: no other command needs it
+
     settings = load_settings()
     settings.signing_key()  # what is missing is said here, once, and not by each worker
     with open_engine(settings) as engine:

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import NamedTuple
 
-from granian.rsgi import Scope
-
 from audit_service.serving.bodies import Bodies, NoRoomError
 from audit_service.serving.parent import end_with_parent
-from audit_service.serving.protocol import Headers, HTTPProtocol
+from audit_service.serving.protocol import Headers, HTTPProtocol, Scope
 from audit_service.serving.streams import ClientGoneError
 from audit_service.serving.wsgi import Application, answer
 
@@ -63,7 +61,7 @@ class Gateway:
 
     async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
         """Answer one request, or refuse it."""
-        length = int(scope.headers.get("content-length", 0))
+        length = int(scope.headers.get("content-length", "0"))
         body = b""
         try:
             if 0 < length <= self._body_limit:

@@ -7,9 +7,7 @@ from itertools import chain, islice
 from types import TracebackType
 from typing import Any
 
-from granian.rsgi import Scope
-
-from audit_service.serving.protocol import Headers, HTTPProtocol
+from audit_service.serving.protocol import Headers, HTTPProtocol, Scope
 from audit_service.serving.streams import send
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

@@ -16,7 +16,6 @@ from audit_service.storage.bounded import bound_waits
 from audit_service.storage.database import engine_options, prepare_engine, sqlite_path
 from audit_service.storage.dialects import is_sqlite
 from audit_service.storage.models import TrailHead
-from audit_service.storage.schema import fault_of, read_revision
 from audit_service.storage.sqlite_file import FileConnection, MovedError, leave
 from audit_service.trail.append import append_batch
 from audit_service.trail.identity import Identity, read_trail
@@ -91,6 +90,8 @@ class Link:
 
     def revision_fault(self, deadline: float) -> str | None:
         """Return what is wrong with the revision of the database, and the remedy; null if nothing is."""
+        from audit_service.storage.schema import fault_of, read_revision  # noqa: PLC0415 - Alembic: not at each import
+
         with self._use(deadline) as connection, connection.begin():
             return fault_of(read_revision(connection))
 
