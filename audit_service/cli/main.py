@@ -50,7 +50,7 @@ def _about_database(error: Exception, settings: Settings) -> str:
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="audit-service")
 def main() -> None:
-    """Login audit service: a durable trail of who logged in. Settings are AUDIT_* variables; see the README."""
+    """Login audit service: a durable trail of who logged in. Settings are AUDIT_* variables; see docs/reference.md."""
 
 
 main.add_command(server.setup)

@@ -1,4 +1,4 @@
-"""The tables: columns and indexes, no queries. The README's table says what each field means."""
+"""The tables: columns and indexes, no queries. ``docs/reference.md`` says what each field means."""
 
 from datetime import datetime
 from typing import Any

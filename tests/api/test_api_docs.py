@@ -21,9 +21,9 @@ from audit_service.vocabulary import Scope
 from audit_service.web.problems import KINDS, PATH, kind_of
 from tests.conftest import ACTOR
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
+from tests.support.documents import as_written
 from tests.support.server import running_service
 from tests.test_extension import host  # noqa: F401 - a fixture
-from tests.test_readme import as_written
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs/api.md").read_text()
 DESCRIBED = document("")

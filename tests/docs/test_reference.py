@@ -1,0 +1,91 @@
+"""docs/reference.md and docs/reports.md: their tables say what the code says."""
+
+import re
+
+import click
+import msgspec
+import pytest
+from blinker import NamedSignal
+from flask import Flask
+
+from audit_service import signals
+from audit_service.cli import main
+from audit_service.events.admin import AdminFilters
+from audit_service.events.errors import ErrorFilters
+from audit_service.events.logins import LoginFilters
+from audit_service.history.parameters import Paging
+from audit_service.login.reports import Report
+from audit_service.settings.environment import NAMES
+from audit_service.settings.table import Settings, setting_help, setting_type
+from audit_service.storage.database import Base
+from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent
+from audit_service.vocabulary import Action, AdminAction, Reason
+from tests.support.documents import table
+
+REFERENCE = "docs/reference.md"
+
+
+@pytest.mark.parametrize(("model", "place"), [(LoginEvent, "logins"), (ErrorEvent, "errors"), (AdminEvent, "admin")])
+def test_every_stored_field_is_explained(model: type[Base], place: str) -> None:
+    rows = [row for row in table(REFERENCE, "Fields of an event") if row[1] == "all" or place in row[1].split(", ")]
+    assert {row[0].strip("`") for row in rows} == set(model.__table__.columns.keys())
+
+
+def test_every_word_of_a_vocabulary_is_explained() -> None:
+    rows = table(REFERENCE, "Fields of an event")
+    words = {(row[0].strip("`"), row[1]): re.findall(r"`(\w+)`", row[2]) for row in rows}
+    assert words["reason", "logins"] == list(Reason)
+    assert words["action", "logins"] == list(Action)
+    assert words["action", "admin"] == list(AdminAction)
+
+
+def test_every_setting_is_explained() -> None:
+    rows = {row[0].strip("`"): row[1:] for row in table(REFERENCE, "Settings")}
+    assert list(rows) == NAMES
+    defaults = Settings()
+    for name, (type_, default, meaning) in rows.items():
+        field = name.removeprefix("AUDIT_").lower()
+        assert (type_, meaning) == (setting_type(field), setting_help(field))
+        if getattr(defaults, field):
+            assert default.strip("`") == str(getattr(defaults, field))
+
+
+def test_every_parameter_is_named() -> None:
+    parameters = {name for row in table(REFERENCE, "Parameters") for name in re.findall(r"`(\w+)`", row[0])}
+    filters = {name for kind in (LoginFilters, ErrorFilters, AdminFilters) for name in kind.__struct_fields__}
+    assert parameters == {*filters, *Paging.__struct_fields__}
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_every_route_is_named(app: Flask) -> None:
+    cells = " ".join(row[0] for row in table(REFERENCE, "Routes"))
+    named = set(re.findall(r"`([A-Z]+) (/\S*)`", cells.replace("<id>", "<event_id>")))
+    files_and_refusals = ("/static/", "/docs/static/", "/<path:")
+    assert named == {
+        (method, rule.rule)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if not any(part in rule.rule for part in files_and_refusals)
+    }
+
+
+def test_every_command_is_named() -> None:
+    named = {row[0].strip("`").removeprefix("audit-service ") for row in table(REFERENCE, "Commands")}
+    commands = set()
+    for name, command in main.commands.items():
+        below = list(command.commands) if isinstance(command, click.Group) else []
+        commands.add(" ".join([name, "\\|".join(below)]).strip())
+    assert named == commands
+
+
+def test_every_signal_is_named() -> None:
+    named = {row[0].strip("`") for row in table(REFERENCE, "Signals")}
+    assert named == {name for name, value in vars(signals).items() if isinstance(value, NamedSignal)}
+
+
+def test_every_member_of_a_report_is_explained() -> None:
+    rows = {row[0].strip("`"): row[1] for row in table("docs/reports.md", "Members")}
+    fields = msgspec.structs.fields(Report)
+    assert list(rows) == [field.name for field in fields]
+    for field in fields:
+        assert rows[field.name].startswith("required") is field.required
