@@ -38,3 +38,15 @@ def test_the_readme_leads_to_every_document() -> None:
     readme = PROJECT / "README.md"
     linked = {(PROJECT / link.partition("#")[0]).resolve() for link in links(readme)}
     assert {path for path in DOCUMENTS if path != readme} <= linked
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(PROJECT).as_posix())
+def test_files_and_targets_that_are_named_exist(document: Path) -> None:
+    text = document.read_text()
+    named = re.findall(r"`\.?/?((?:audit_service|benchmarks|docs|migrations|tests|\.ci)/[\w./]*)`", text)
+    named += re.findall(r"(?:pytest|python) ([\w./]+/[\w./]+)", text)
+    assert [name for name in named if not (PROJECT / name).exists()] == []
+    targets = re.findall(r"^([a-z-]+):[^#\n]*## ", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"`make ([a-z-]+)|^make ([a-z-]+)", text, re.MULTILINE)) <= {
+        pair for target in targets for pair in ((target, ""), ("", target))
+    }
