@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, make_url
 
-from audit_service import create_app
+from audit_service import LoginAudit, create_app
 from audit_service.access import passwords
 from audit_service.access.accounts import add_account
 from audit_service.access.passwords import check_password, hash_password
@@ -152,13 +152,6 @@ def recorder(database_url: str, tmp_path: Path) -> Iterator[Recorder]:
     recorder.stop()
 
 
-def close(app: Flask) -> None:
-    """Give back what an app holds: tests make many."""
-    context_of(app).recorder.stop()
-    with app.app_context():
-        db.engine.dispose()
-
-
 @pytest.fixture
 def config(database_url: str, tmp_path: Path) -> dict[str, object]:
     return {
@@ -173,7 +166,7 @@ def app(config: dict[str, object]) -> Iterator[Flask]:
     app = create_app(config)
     with SaveThrough(context_of(app).recorder):
         yield app
-    close(app)
+    LoginAudit.close(app)
 
 
 @pytest.fixture
@@ -187,7 +180,7 @@ def make_app(config: dict[str, object]) -> Iterator[Callable[..., Flask]]:
 
     yield make
     for app in made:
-        close(app)
+        LoginAudit.close(app)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The extension in somebody else's app: same database, connections of its own."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def host(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def close_host(app: Flask) -> None:
-    context_of(app).recorder.stop()
+    LoginAudit.close(app)
     with app.app_context():
         db.engine.dispose()
 
@@ -92,9 +93,7 @@ def test_an_app_without_flask_sqlalchemy_gets_one(config: dict[str, object]) -> 
     app.config.update(config)
     LoginAudit(app)
     assert "sqlalchemy" in app.extensions
-    context_of(app).recorder.stop()
-    with app.app_context():
-        app.extensions["sqlalchemy"].engine.dispose()
+    LoginAudit.close(app)
 
 
 def test_the_hosts_own_error_pages_do_not_hide_ours(host: Flask) -> None:
@@ -139,3 +138,40 @@ def test_the_hosts_connection_arguments_are_kept(postgres_url: str) -> None:
 def test_a_database_in_memory_is_refused() -> None:
     with pytest.raises(SettingsError, match="in-memory SQLite"):
         create_host("sqlite://")
+
+
+def threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate() if thread.name in ("audit-writer", "audit-keeper")}
+
+
+def test_closing_gives_back_what_the_trail_has_taken(host: Flask) -> None:
+    client = host.test_client()
+    for name in ("ada", "bob"):  # after the first one, what comes later opens all of it again
+        client.post("/enter", data={"name": name})
+        assert threads() == {"audit-writer", "audit-keeper"}
+        with host.app_context():
+            pool = db.engine.pool
+        LoginAudit.close(host)
+        assert threads() == set()
+        with host.app_context():
+            assert db.engine.pool is pool  # the host's own connections are not ours to close
+    assert {item["username"] for item in history(host)} == {"ada", "bob"}
+
+
+def test_closing_closes_the_connections_of_a_database_that_the_host_did_not_make(config: dict[str, object]) -> None:
+    app = Flask("plain")
+    app.config.update(config)
+    LoginAudit(app)
+    with app.app_context():
+        engine = app.extensions["sqlalchemy"].engine
+    pool = engine.pool
+    with engine.connect():
+        pass
+    LoginAudit.close(app)
+    assert engine.pool is not pool
+    assert pool.checkedin() == 0
+
+
+def test_an_app_without_a_trail_cannot_be_closed() -> None:
+    with pytest.raises(NotConfiguredError, match="'empty' has no audit trail"):
+        LoginAudit.close(Flask("empty"))

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from audit_service import create_app
+from audit_service import LoginAudit, create_app
 from audit_service.access.accounts import add_account, disable, get_account, set_password
 from audit_service.access.passwords import MAX_LENGTH, hash_password, needs_rehash
 from audit_service.access.throttle import RECORDED
@@ -26,7 +26,7 @@ from audit_service.events import usernames
 from audit_service.storage.database import db
 from audit_service.storage.models import Account, RefusedAttempts
 from audit_service.vocabulary import Reason, Role
-from tests.conftest import ACTOR, PASSWORD, close
+from tests.conftest import ACTOR, PASSWORD
 from tests.factories import LoginFactory, SaveThrough
 from tests.login.test_login import BROWSER
 from tests.test_receivers import logins
@@ -68,7 +68,7 @@ def running(config: dict[str, object], **settings: object) -> Iterator[FlaskClie
             add_account(session, "user", Role.USER, PASSWORD, by=ACTOR)
     with SaveThrough(context_of(app).recorder):
         yield app.test_client()
-    close(app)
+    LoginAudit.close(app)
 
 
 def app_of(client: FlaskClient) -> Flask:

@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import make_url
 from uuid_utils.compat import uuid7
 
+from audit_service import LoginAudit
 from audit_service.access.tokens import revoke_token
 from audit_service.context import context_of
 from audit_service.events.logins import NewLogin
@@ -39,7 +40,7 @@ def away(backend: str, database_url: str, config: dict[str, object], request: py
     @contextmanager
     def without_file(app: Flask) -> Iterator[Path]:
         path = Path(make_url(database_url).database or "")
-        with_connections_closed(app)
+        LoginAudit.close(app)
         path.rename(path.with_name("elsewhere"))
         path.mkdir()
         yield spool
@@ -57,12 +58,6 @@ def away(backend: str, database_url: str, config: dict[str, object], request: py
             connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
 
     return without_file if backend == "sqlite" else without_connections
-
-
-def with_connections_closed(app: Flask) -> None:
-    context_of(app).recorder.stop()
-    with app.app_context():
-        db.engine.dispose()
 
 
 def spooled(path: Path) -> list[NewLogin]:

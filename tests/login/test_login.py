@@ -10,13 +10,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from audit_service import create_app, receivers
+from audit_service import LoginAudit, create_app, receivers
 from audit_service.context import context_of
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.storage.database import db
 from audit_service.values.text import clean
 from audit_service.vocabulary import Role
-from tests.conftest import PASSWORD, close
+from tests.conftest import PASSWORD
 from tests.test_receivers import errors, logins
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -175,7 +175,7 @@ class TestPasswordless:
         return accounts
 
     def test_the_start_prints_a_warning(self, config: dict[str, object], caplog: pytest.LogCaptureFixture) -> None:
-        close(create_app(config))
+        LoginAudit.close(create_app(config))
         assert "anybody gets in under any name" in caplog.text
 
     def test_a_name_is_enough_but_gives_no_role(self, app: Flask, client: FlaskClient) -> None:

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
 
-from audit_service import create_app, receivers
+from audit_service import LoginAudit, create_app, receivers
 from audit_service.context import context_of
 from audit_service.errors import NotConfiguredError
 from audit_service.operations import readiness
@@ -16,7 +16,7 @@ from audit_service.signals import login_signal
 from audit_service.storage import schema
 from audit_service.storage.database import db
 from audit_service.trail.spool import Spool
-from tests.conftest import SECRET_KEY, close
+from tests.conftest import SECRET_KEY
 from tests.factories import LoginFactory
 from tests.support.fault_tools import wait_for_empty_spool
 
@@ -50,7 +50,7 @@ def unmigrated(empty_database_url: str, tmp_path: Path) -> Iterator[Flask]:
     config = {"AUDIT_DATABASE_URL": empty_database_url, "AUDIT_SECRET_KEY": SECRET_KEY}
     app = create_app({**config, "AUDIT_DATA_DIR": str(tmp_path), "AUDIT_WRITE_TIMEOUT": 0.5})
     yield app
-    close(app)
+    LoginAudit.close(app)
 
 
 def test_a_database_that_is_not_migrated_and_what_waits_for_it(unmigrated: Flask) -> None:
@@ -117,7 +117,7 @@ def test_without_a_spool_a_login_that_cannot_be_recorded_says_why(empty_database
     app = create_app({**config, "AUDIT_LOGIN": "passwordless", "AUDIT_SPOOL": "off", "AUDIT_WRITE_TIMEOUT": 1})
     answer = app.test_client().post("/login/", data={"username": "ada"})
     assert (answer.status_code, answer.get_json()["detail"]) == (503, REMEDIES[None])
-    close(app)
+    LoginAudit.close(app)
 
 
 def test_without_a_spool_a_trail_that_refuses_is_not_ready(app: Flask, client: FlaskClient) -> None:

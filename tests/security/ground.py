@@ -10,13 +10,13 @@ from flask import Flask
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from audit_service import create_app
+from audit_service import LoginAudit, create_app
 from audit_service.access.accounts import add_account, disable
 from audit_service.access.tokens import add_token
 from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine
 from audit_service.vocabulary import Role, Scope
-from tests.conftest import ACTOR, PASSWORD, SECRET_KEY, close
+from tests.conftest import ACTOR, PASSWORD, SECRET_KEY
 
 T = TypeVar("T")
 
@@ -75,4 +75,4 @@ def app_of(database_url: str, folder: Path, **more: object) -> Iterator[Flask]:
     try:
         yield app
     finally:
-        close(app)
+        LoginAudit.close(app)

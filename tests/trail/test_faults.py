@@ -16,7 +16,7 @@ import pytest
 import time_machine
 from sqlalchemy import Engine, select
 
-from audit_service import create_app
+from audit_service import LoginAudit, create_app
 from audit_service.errors import AuditUnavailable, IdTakenError
 from audit_service.events.logins import NewLogin
 from audit_service.settings.table import Settings
@@ -27,7 +27,7 @@ from audit_service.trail.link import Link
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.spool import Spool
 from tests import faults
-from tests.conftest import close, without_postgres
+from tests.conftest import without_postgres
 from tests.factories import LoginFactory
 from tests.support.databases import migrated
 from tests.support.fault_tools import assert_nothing_lost, read_trail, wait_for_empty_spool
@@ -201,7 +201,7 @@ def test_a_raising_foreign_receiver_never_makes_a_success_without_a_row(
                 assert answer.status_code == 500
                 assert "Set-Cookie" not in answer.headers
     assert raised == ["bad", "worse"]
-    close(app)
+    LoginAudit.close(app)
 
 
 def test_events_are_set_aside_again_and_again(recorder: Recorder, database_url: str, tmp_path: Path) -> None:

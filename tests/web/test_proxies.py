@@ -3,10 +3,10 @@
 import pytest
 from flask import Flask
 
-from audit_service import create_app
+from audit_service import LoginAudit, create_app
 from audit_service.context import context_of
 from audit_service.vocabulary import Role
-from tests.conftest import PASSWORD, close
+from tests.conftest import PASSWORD
 from tests.factories import SaveThrough
 from tests.test_receivers import logins
 
@@ -145,7 +145,7 @@ def test_who_comes_through_the_proxy_is_throttled_by_its_own_address(
             .status_code
             for sent in (CLIENT, CLIENT, f"{FORGED}, {CLIENT}", f'", {CLIENT}', "198.51.100.7")
         ]
-    close(app)
+    LoginAudit.close(app)
     assert statuses == [401, 429, 429, 429, 401]
 
 
