@@ -1,6 +1,7 @@
 """granian, as it is set up here: the process that makes the workers."""
 
 import signal
+from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
@@ -13,12 +14,21 @@ from audit_service.serving.parent import STOP_TIMEOUT
 HEAD_TIMEOUT = 30.0  # seconds for the head of a request, and between two requests of a connection
 
 
-def make_server(target: str, address: str, port: int, *, workers: int, threads: int) -> MPServer:
+class Server(MPServer):
+    """The process that makes the workers, and ends them in order at the first signal to stop."""
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        """Stop; a further signal changes nothing: its ``Event.set`` could wait for a lock that this thread holds."""
+        if not self.interrupt_signal:
+            super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+
+def make_server(target: str, address: str, port: int, *, workers: int, threads: int) -> Server:
     """Make a server whose *workers* call *target*, which makes a ``Gateway`` with so many *threads*.
 
     SIGTERM, Ctrl-C and the end of the terminal (SIGHUP, unless it was ignored, as by ``nohup``) stop it in order.
     """
-    server = MPServer(
+    server = Server(
         target,
         factory=True,
         interface=Interfaces.RSGI,
