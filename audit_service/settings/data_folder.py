@@ -10,7 +10,7 @@ MIN_KEY = 16  # characters
 KEY_FILE = "secret_key"
 
 
-def make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make *folder* if it is missing. Raises ``SettingsError`` when it cannot."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -22,7 +22,8 @@ def read_key(folder: Path) -> str:
     """Return the secret key that is kept in *folder*; make it if there is none. Raises ``SettingsError``."""
     path = folder / KEY_FILE
     try:
-        key = path.read_text().strip() if path.exists() else _make_key(path)
+        make_file(path, secrets.token_urlsafe(32).encode())
+        key = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"AUDIT_DATA_DIR: cannot use the key in {str(path)!r}: {error}") from None
     if len(key) < MIN_KEY:
@@ -30,17 +31,24 @@ def read_key(folder: Path) -> str:
     return key
 
 
-def _make_key(path: Path) -> str:
-    """Write a new key whole and durably under another name, then link it: who starts together agrees on one key."""
-    draft = path.with_name(f".secret_key.{secrets.token_hex(8)}")
-    with open(draft, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(secrets.token_urlsafe(32))
-        file.flush()
-        os.fsync(file.fileno())
+def make_file(path: Path, content: bytes = b"") -> None:
+    """Make a file that only its owner may read, whole and durably, unless there is one: of several makers one wins.
+
+    It gets its name when it is closed: to close a file of SQLite that another thread uses would end its locks. Raises
+    ``OSError``.
+    """
+    if path.exists():
+        return
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
+        with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         path.hardlink_to(draft)
     except FileExistsError:
         pass
+    except OSError as error:  # of the file that was asked for: the draft has another name each time
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
-        draft.unlink()
-    return path.read_text()
+        draft.unlink(missing_ok=True)

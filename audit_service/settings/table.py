@@ -175,7 +175,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def make_data_dir(self) -> Path:
         """Make the data folder, for its owner only, if it is missing. Raises ``SettingsError`` when it cannot."""
-        data_folder.make(self.data_path)
+        data_folder.make_folder(self.data_path)
         return self.data_path
 
     def signing_key(self) -> str:

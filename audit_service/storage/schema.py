@@ -12,7 +12,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, text
 
 from audit_service.errors import NotConfiguredError
-from audit_service.storage import sqlite_file
+from audit_service.settings import data_folder
 from audit_service.storage.dialects import is_sqlite
 
 VERSION_TABLE = "audit_alembic_version"  # not Alembic's usual name: the app may have migrations of its own
@@ -86,7 +86,7 @@ def migrate(engine: Engine, revision: str = "head") -> str | None:
 def make_file(path: Path) -> None:
     """Make the file of a SQLite database if it is missing. Raises ``NotConfiguredError`` when it cannot."""
     try:
-        sqlite_file.make(path)
+        data_folder.make_file(path)
     except OSError as error:
         raise NotConfiguredError(
             f"cannot make the database file {path}: {error.strerror} (AUDIT_DATABASE_URL, AUDIT_DATA_DIR)"

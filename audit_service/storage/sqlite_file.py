@@ -5,7 +5,6 @@ SQLite goes on with a file that was moved, and takes the ``-wal`` of the old one
 
 import fcntl
 import os
-import secrets
 import sqlite3
 import threading
 import time
@@ -111,26 +110,6 @@ class FileConnection(sqlite3.Connection):
             self._places = ()
             _unfinished.discard(self)
             super().close()
-
-
-def make(path: Path) -> None:
-    """Make an empty file that only its owner may read, unless there is one. Raises ``OSError``.
-
-    It gets its name when it is closed: to close one that another thread uses would end the locks of SQLite.
-    """
-    if path.exists():
-        return
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except OSError as error:  # of the file that was asked for: the draft has another name each time
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
 
 
 def connect(path: Path, remedy: str, **options: Any) -> FileConnection:

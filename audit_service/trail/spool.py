@@ -18,6 +18,7 @@ import msgspec
 
 from audit_service.events.base import NewEvent
 from audit_service.events.kinds import KIND_NAMED, KIND_OF
+from audit_service.settings.data_folder import make_file
 from audit_service.storage import sqlite_file
 from audit_service.trail.identity import Identity
 from audit_service.trail.turnstile import is_at
@@ -245,7 +246,7 @@ class Spool:
     @contextmanager
     def _use(self, deadline: float) -> Iterator[sqlite3.Connection]:
         """One transaction that writes, in a file that is made if there is none."""
-        sqlite_file.make(self.path)
+        make_file(self.path)
         with self._transaction(deadline, "BEGIN IMMEDIATE") as connection:
             yield connection
 
