@@ -13,7 +13,7 @@ from audit_service.extension import LoginAudit
 from audit_service.login.reports import BODY_LIMIT
 from audit_service.operations.logs import scrub_logs
 from audit_service.operations.readiness import readiness
-from audit_service.serving.gateway import Gateway, Refusal, Refusals
+from audit_service.serving.gateway import Gateway, ReadyAnswer, ReadyAnswers
 from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings
 from audit_service.web.answers import json_answer, problem, register_errors
@@ -61,20 +61,22 @@ def create_worker() -> Gateway:
 
 
 def gateway_of(app: Flask) -> Gateway:
-    """Return what granian calls to let *app* answer. Its refusals look as the app's own."""
+    """Return what granian calls to let *app* answer. The answers that the app does not make look as its own."""
     return Gateway(
         app.wsgi_app,
-        Refusals(
-            too_slow=_refusal(app, RequestTimeout("the body did not arrive in time")),
-            too_many=_refusal(app, ServiceUnavailable("too many requests at once; please try again", retry_after=10)),
-            failed=_refusal(app, InternalServerError()),
+        ReadyAnswers(
+            too_slow=_ready_answer(app, RequestTimeout("the body did not arrive in time")),
+            too_many=_ready_answer(
+                app, ServiceUnavailable("too many requests at once; please try again", retry_after=10)
+            ),
+            failed=_ready_answer(app, InternalServerError()),
         ),
         threads=context_of(app).settings.threads,
         body_limit=max(MAX_BODY, BODY_LIMIT),
     )
 
 
-def _refusal(app: Flask, error: HTTPException) -> Refusal:
+def _ready_answer(app: Flask, error: HTTPException) -> ReadyAnswer:
     """Return the answer to a request that the app does not see, as the app would make it."""
     with app.test_request_context():
         answer = app.process_response(problem(error))

@@ -74,8 +74,8 @@ class AuditContext:
 
     def actor(self, name: str) -> Actor:
         """Return who does something in the current request."""
-        sender = request_info.sender()
-        return Actor(name=name, app=self.app_name, remote_addr=sender.remote_addr, request_id=sender.request_id)
+        client = request_info.client()
+        return Actor(name=name, app=self.app_name, remote_addr=client.remote_addr, request_id=client.request_id)
 
 
 def context_of(app: Flask) -> AuditContext:

@@ -18,7 +18,7 @@ from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events import request_info, tracebacks
 from audit_service.events.errors import NewError
 from audit_service.events.logins import NewLogin
-from audit_service.events.request_info import USERNAME_LIMIT, Sender, Target
+from audit_service.events.request_info import USERNAME_LIMIT, Client, Target
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.trail.repeats import Bug
 from audit_service.values.details import normal_details
@@ -93,7 +93,7 @@ def on_exception(sender: object, *, exception: BaseException, **_extra: Any) -> 
     try:
         if isinstance(sender, Flask) and EXTENSION in sender.extensions:
             audit = context_of(sender)
-            _record_error(audit, request_info.sender(), request_info.target(), exception)
+            _record_error(audit, request_info.client(), request_info.target(), exception)
     except Exception:
         logger.exception("an unhandled exception could not be recorded")
 
@@ -103,11 +103,11 @@ def error_recorder() -> Callable[[Exception], None]:
 
     Flask sends no signal for these. What goes wrong in recording is logged.
     """
-    audit, sender, target = current_context(), request_info.sender(), request_info.target()
+    audit, client, target = current_context(), request_info.client(), request_info.target()
 
     def record(error: Exception) -> None:
         try:
-            _record_error(audit, sender, target, error)
+            _record_error(audit, client, target, error)
         except Exception:
             logger.exception("an exception in a streamed answer could not be recorded")
 
@@ -128,7 +128,7 @@ def _context(sender: object) -> AuditContext:
 
 def _record(
     signal: NamedSignal,
-    signal_sender: object,
+    sender: object,
     username: object,
     arguments: dict[str, Any],
     reason: Reason | None = None,
@@ -140,21 +140,21 @@ def _record(
             _warn(f"the signal {signal.name!r} takes no argument {name!r}: it is ignored", name, known)
     if not isinstance(username, str | int):
         raise TypeError(f"username must be a text, not {type(username).__name__}")
-    audit = _context(signal_sender)
+    audit = _context(sender)
     action, outcome = _EVENTS[signal]
     method = arguments.get("method")
     is_unknown = reason is Reason.UNKNOWN_USER
-    sender = request_info.sender()
+    client = request_info.client()
     event = NewLogin(
         app=audit.app_name,
         username=audit.unknown_username(str(username)) if is_unknown else clean(str(username), USERNAME_LIMIT),
-        remote_addr=sender.remote_addr,
-        network=request_info.network_of(sender.remote_addr),
-        request_id=sender.request_id,
+        remote_addr=client.remote_addr,
+        network=request_info.network_of(client.remote_addr),
+        request_id=client.request_id,
         action=action,
         outcome=outcome,
         reason=reason,
-        user_agent=sender.user_agent,
+        user_agent=client.user_agent,
         method=None if method is None else clean(str(method), METHOD_LIMIT),
         details=normal_details(arguments.get("details")),
     )
@@ -184,15 +184,15 @@ def _warn(what: str, name: str, known: Sequence[str]) -> None:
     logger.warning("%s; the nearest is %r", what, str(nearest))
 
 
-def _record_error(audit: AuditContext, sender: Sender, target: Target, error: BaseException) -> None:
+def _record_error(audit: AuditContext, client: Client, target: Target, error: BaseException) -> None:
     kind = Bug(tracebacks.fingerprint(error), tracebacks.exception_type(error))
     if not audit.repeats.admit(kind):
         return
     event = NewError(
         app=audit.app_name,
         username=target.username,
-        remote_addr=sender.remote_addr,
-        request_id=sender.request_id,
+        remote_addr=client.remote_addr,
+        request_id=client.request_id,
         exception_type=kind.exception_type,
         message=tracebacks.message(error),
         traceback=tracebacks.format_traceback(error),

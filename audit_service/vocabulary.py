@@ -32,6 +32,13 @@ class Reason(StrEnum):
     OTHER = "other"
 
 
+class Method(StrEnum):
+    """How a user proved their identity, of the events that this service makes itself; an app may name any other."""
+
+    PASSWORD = "password"  # noqa: S105 - a word, not a password
+    REPORTED = "reported"
+
+
 class AdminAction(StrEnum):
     """What was done to accounts, tokens and the recording itself, and who looked at the history."""
 

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, make_url
 from audit_service import LoginAudit, create_app
 from audit_service.access import passwords
 from audit_service.access.accounts import add_account
-from audit_service.access.passwords import check_password, hash_password
+from audit_service.access.passwords import hash_password, validate_password
 from audit_service.access.tokens import add_token
 from audit_service.context import context_of
 from audit_service.events.admin import Actor
@@ -214,7 +214,7 @@ def password_hash(cheap_hashing: None) -> str:
     return hash_password(PASSWORD)
 
 
-cached_check = cache(check_password)  # zxcvbn takes its time, and finds the same each time
+cached_check = cache(validate_password)  # zxcvbn takes its time, and finds the same each time
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def accounts(app: Flask, password_hash: str) -> dict[Role, str]:
     """An account of each role, named like it, with the password ``PASSWORD``."""
     with app.app_context(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("audit_service.access.accounts.hash_password", lambda _password: password_hash)
-        patch.setattr("audit_service.access.accounts.check_password", cached_check)
+        patch.setattr("audit_service.access.accounts.validate_password", cached_check)
         for role in Role:
             add_account(db.session(), role.value, role, PASSWORD, by=ACTOR)
         db.session.commit()

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from audit_service.access.passwords import check_password, hash_password
+from audit_service.access.passwords import hash_password, validate_password
 from audit_service.errors import AccountError
 from audit_service.events.admin import Actor
 from audit_service.events.request_info import USERNAME_LIMIT
@@ -36,7 +36,7 @@ def add_account(session: Session, username: str, role: Role, password: str, *, b
         )
     if is_reserved(name):
         raise AccountError(f"the username {name!r} stands for names that are not kept: choose another one")
-    check_password(password, name)
+    validate_password(password, name)
     account = Account(
         username=name,
         password_hash=hash_password(password),
@@ -152,7 +152,7 @@ def _missing(username: str) -> AccountError:
 
 def _new_hash(password: str, account: Account) -> str:
     """Check and hash a new password; before the row is locked, since it is meant to take long."""
-    check_password(password, account.username)
+    validate_password(password, account.username)
     return hash_password(password)
 
 

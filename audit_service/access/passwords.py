@@ -20,7 +20,7 @@ MIN_GUESSES = 1_000_000
 ESTIMATED = 20  # characters: what is longer and still easy repeats itself, and zxcvbn would take seconds
 
 
-def check_password(password: str, username: str) -> None:
+def validate_password(password: str, username: str) -> None:
     """Raise ``AccountError`` unless *password* may be used for the account *username*.
 
     12 to 256 characters, no rule on which; but not the account's own name, and none that is on zxcvbn's lists of the

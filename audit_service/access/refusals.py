@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, delete, exists, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from audit_service.access.throttle import METHOD
 from audit_service.events.logins import NewLogin
 from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.models import RefusedAttempts
 from audit_service.trail.append import append_within
-from audit_service.vocabulary import Outcome, Reason
+from audit_service.vocabulary import Method, Outcome, Reason
 
 
 class Key(NamedTuple):
@@ -113,7 +112,7 @@ def counted_event(  # noqa: PLR0917 - as the columns of a counter
         network=network or None,
         outcome=Outcome.FAILURE,
         reason=reason,
-        method=METHOD,
+        method=Method.PASSWORD,
         details={"last": last.isoformat(), "count": count, "first": first.isoformat()},
     )
 

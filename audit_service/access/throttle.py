@@ -14,9 +14,8 @@ from sqlalchemy.orm import Session
 from audit_service.events.usernames import ANY
 from audit_service.settings.table import Settings
 from audit_service.storage.models import LoginEvent
-from audit_service.vocabulary import Outcome, Reason
+from audit_service.vocabulary import Method, Outcome, Reason
 
-METHOD = "password"  # only attempts to guess one count
 SHORTEST = timedelta(seconds=5)  # shorter waits are not worth an error: people type slower
 _NO_GUESSES = (Reason.THROTTLED.value, Reason.PROVIDER_ERROR.value)  # no password was checked
 RECORDED = 10  # refused attempts of a key, within a window, that are recorded one by one; further ones are counted
@@ -58,7 +57,7 @@ def find_refusal(session: Session, network: str | None, username: str, limits: L
         LoginEvent.timestamp > since
         if network is None
         else tuple_(LoginEvent.network, LoginEvent.timestamp) > tuple_(network, since),
-        LoginEvent.method == METHOD,
+        LoginEvent.method == Method.PASSWORD.value,  # only attempts to guess one count
     ]
     failures = session.execute(
         select(LoginEvent.timestamp, LoginEvent.username)

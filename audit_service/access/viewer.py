@@ -62,7 +62,7 @@ def require_token(scope: Scope) -> str:
         return name
     if token is None:
         known.forget(sent, scope)
-        _record_refusal(f"network:{network_of(parse_address(request.remote_addr)) or 'unknown'}")
+        _record_access_refused(f"network:{network_of(parse_address(request.remote_addr)) or 'unknown'}")
         raise Unauthorized(
             f"the Authorization header carries no valid token: {_how(scope)}",
             www_authenticate=_challenge("invalid_token"),
@@ -83,12 +83,12 @@ def viewer_for(*, auditors_only: bool) -> Viewer:
     """Return who asks. Raises ``Unauthorized`` (401), and ``Forbidden`` (403) unless they may see what they ask for."""
     viewer = current_viewer()
     if auditors_only and viewer.role not in SEES_ALL:
-        _record_refusal(viewer.name)
+        _record_access_refused(viewer.name)
         raise Forbidden("this needs the role auditor or admin, or a token with scope read")
     return viewer
 
 
-def read_by(viewer: Viewer, action: AdminAction = AdminAction.HISTORY_READ) -> None:
+def record_reading(viewer: Viewer, action: AdminAction = AdminAction.HISTORY_READ) -> None:
     """Record that *viewer* looks at the history of others (PCI DSS 10.2.1.3); of one's own nothing is recorded."""
     if owner_of_view(viewer) is not None:
         return
@@ -111,7 +111,7 @@ def _note_use(token: Row[Any]) -> None:
         current_app.logger.warning("the last use of a token could not be noted: %s", type(error).__name__)
 
 
-def _record_refusal(actor: str) -> None:
+def _record_access_refused(actor: str) -> None:
     """An invalid attempt at the history is an admin event, too (PCI DSS 10.2.1.4)."""
     audit = current_context()
     audit.accesses.record(audit.actor(actor).did(AdminAction.ACCESS_REFUSED, str(request.url_rule)), audit.record)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from flask import Response, current_app
 
-from audit_service.access.viewer import owner_of_view, read_by, viewer_for
+from audit_service.access.viewer import owner_of_view, record_reading, viewer_for
 from audit_service.api.places import take_place
 from audit_service.api.queries import parse_query
 from audit_service.api.stream import Stream
@@ -25,7 +25,7 @@ def export_events(kind: Kind, form: Format) -> Response:
     viewer = viewer_for(auditors_only=kind.auditors_only)
     filters, sorting = parse_query(kind.filters, Sorting)
     place = take_place(viewer)
-    read_by(viewer, AdminAction.HISTORY_EXPORTED)
+    record_reading(viewer, AdminAction.HISTORY_EXPORTED)
     end_reading()  # the export has a connection of its own
     engine = current_app.extensions["sqlalchemy"].engine
     question = Question(kind=kind, filters=filters, order=sorting.order, owner=owner_of_view(viewer))

@@ -12,7 +12,7 @@ from flask import Response, current_app, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from audit_service.access.viewer import owner_of_view, read_by, viewer_for
+from audit_service.access.viewer import owner_of_view, record_reading, viewer_for
 from audit_service.api.exports import export_events
 from audit_service.api.queries import parse_query
 from audit_service.context import current_context, end_reading, read_session
@@ -68,7 +68,7 @@ def list_kind(kind: Kind) -> Response:
     question = Question(kind=kind, filters=filters, order=paging.order, owner=owner_of_view(viewer))
     cursors = Cursors(current_context().signing_key(), question)
     after = cursors.decode(paging.cursor) if paging.cursor is not None else None
-    read_by(viewer)
+    record_reading(viewer)
     items, position = list_events(read_session(), question, limit=paging.limit, after=after)
     cursor = cursors.encode(position) if position else None
     answer = json_answer(EventPage(items=items, next=cursor, next_url=_next_url(cursor)))
@@ -86,7 +86,7 @@ def show_event(kind: Kind, event_id: str) -> AnyResponse:
         item = find_event(read_session(), kind, UUID(event_id), owner=owner_of_view(viewer))
     if item is None:
         raise NotFound("there is no such event, or you may not see it")
-    read_by(viewer)
+    record_reading(viewer)
     return with_etag(json_answer(item), "private, no-cache")
 
 
@@ -102,7 +102,7 @@ def show_summary() -> Response:
     """Count logins, failed logins and logouts by hour, day, username, and others."""
     viewer = viewer_for(auditors_only=False)
     filters, summing = parse_query(LoginFilters, Summing)
-    read_by(viewer)
+    record_reading(viewer)
     now = datetime.now(UTC)
     return json_answer(summarise(read_session(), filters, summing, owner=owner_of_view(viewer), now=now))
 
@@ -112,7 +112,7 @@ def show_last() -> Response:
     """Show the last login of a name that succeeded, the last that failed, and the failures since."""
     viewer = viewer_for(auditors_only=False)
     (name,) = parse_query(Name)
-    read_by(viewer)
+    record_reading(viewer)
     return json_answer(last_logins(read_session(), name.username, owner=owner_of_view(viewer)))
 
 
@@ -121,7 +121,7 @@ def list_groups() -> Response:
     """List the errors by fingerprint: how many, the first, the last, and the newest as an example."""
     viewer = viewer_for(auditors_only=ERRORS.auditors_only)
     filters, groups = parse_query(ErrorFilters, GroupLimit)
-    read_by(viewer)
+    record_reading(viewer)
     return json_answer(group_errors(read_session(), filters, limit=groups.limit, now=datetime.now(UTC)))
 
 

@@ -1,6 +1,6 @@
-"""What the current request says of its sender: cleaned, capped, and null where it says nothing.
+"""What the current request says of its client: cleaned, capped, and None where it says nothing.
 
-Outside a request everything is null.
+Outside a request everything is None.
 """
 
 import ipaddress
@@ -77,7 +77,7 @@ def _canonical(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
     return str(network)
 
 
-class Sender(msgspec.Struct, frozen=True):
+class Client(msgspec.Struct, frozen=True):
     """What every event says of the request that it happened in."""
 
     remote_addr: str | None = None
@@ -94,20 +94,20 @@ class Target(msgspec.Struct, frozen=True):
     username: str | None = None
 
 
-def sender() -> Sender:
-    """Describe who sent the current request: its address, its User-Agent, and one id for the whole request.
+def client() -> Client:
+    """Describe the client of the current request: its address, its User-Agent, and one id for the whole request.
 
     The id is the request's X-Request-ID if it is a sane one, else one that is made.
     """
     if not has_request_context():
-        return Sender()
+        return Client()
     current = real_request()
     environ = current.environ
     if _REQUEST_ID_KEY not in environ:
         sent = environ.get("HTTP_X_REQUEST_ID", "")
         environ[_REQUEST_ID_KEY] = sent if _REQUEST_ID.fullmatch(sent) else str(uuid4())
     agent = environ.get("HTTP_USER_AGENT")
-    return Sender(
+    return Client(
         remote_addr=parse_address(current.remote_addr),
         request_id=environ[_REQUEST_ID_KEY],
         user_agent=clean(agent, USER_AGENT_LIMIT) if agent else None,

@@ -15,7 +15,7 @@ from werkzeug.exceptions import ServiceUnavailable, TooManyRequests, Unauthorize
 from audit_service.access.accounts import find_account
 from audit_service.access.passwords import hash_password, needs_rehash, verify_password
 from audit_service.access.refusals import Key, RefusalCounter, add_counts, close_windows
-from audit_service.access.throttle import METHOD, Limits, Refusal, find_refusal
+from audit_service.access.throttle import Limits, Refusal, find_refusal
 from audit_service.context import (
     AuditContext,
     context_of,
@@ -32,9 +32,9 @@ from audit_service.receivers import stored
 from audit_service.signals import login_failed_signal
 from audit_service.storage.models import Account
 from audit_service.storage.outages import DATABASE_ERRORS
-from audit_service.vocabulary import Reason
+from audit_service.vocabulary import Method, Reason
 
-REFUSED = "wrong username or password"
+WRONG_CREDENTIALS = "wrong username or password"
 KNOWN_LIMIT = 10_000  # refusals that a process remembers, so that a flood does not read the history again and again
 _EXTENSION = "audit_attempts"
 
@@ -74,7 +74,7 @@ def init_attempts(app: Flask) -> None:
     app.extensions[_EXTENSION] = _Attempts(context_of(app))
 
 
-def check_password(username: str, password: str) -> Account:
+def authenticate(username: str, password: str) -> Account:
     """Return the account that these belong to.
 
     Raises ``Unauthorized`` (401), the same for every failure and after the same work, ``TooManyRequests`` (429) if
@@ -92,7 +92,7 @@ def check_password(username: str, password: str) -> Account:
 
 def _check(username: str, password: str, shared: _Attempts) -> Account:
     audit = current_context()
-    network = request_info.network_of(request_info.sender().remote_addr)
+    network = request_info.network_of(request_info.client().remote_addr)
     with shared.turns.of(network, audit.settings.write_timeout):
         end_reading()  # what was read before this turn is old: others have failed since
         account = find_account(read_session(), username)
@@ -109,7 +109,7 @@ def _check(username: str, password: str, shared: _Attempts) -> Account:
     if refusal:
         _refuse(refusal, network, name)
     if account is None or reason:
-        raise Unauthorized(REFUSED)
+        raise Unauthorized(WRONG_CREDENTIALS)
     if needs_rehash(account.password_hash):
         _rehash(account, password)
     return account
@@ -154,7 +154,7 @@ def _refuse(refusal: Refusal, network: str | None, name: str) -> NoReturn:
 
 def _record(username: str, reason: Reason) -> None:
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented for signals
-    stored(login_failed_signal.send(app, username=username, reason=reason, method=METHOD))
+    stored(login_failed_signal.send(app, username=username, reason=reason, method=Method.PASSWORD))
 
 
 def _words(seconds: int) -> str:

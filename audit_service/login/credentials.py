@@ -22,7 +22,7 @@ def read_texts(*names: str) -> list[str]:
 
 
 def require_whole_body(request: Request) -> None:
-    """A body that was cut, on its way or at our limit, must not pass for what its sender meant."""
+    """A body that was cut, on its way or at our limit, must not pass for what the client meant."""
     if request.content_length is None and "HTTP_TRANSFER_ENCODING" in request.environ:
         raise LengthRequired("send the body with its Content-Length")
     # A server that ends the stream by itself ends it as well where the connection broke. So Werkzeug shall count the

@@ -9,7 +9,7 @@ from audit_service.context import Viewer, current_context
 from audit_service.events.request_info import USERNAME_LIMIT
 from audit_service.login.sessions import session_account
 from audit_service.values.text import fit
-from audit_service.web.answers import describe, page, problem
+from audit_service.web.answers import describe_and_log, page, problem
 
 
 def is_browser() -> bool:
@@ -52,7 +52,7 @@ def error_answer(error: Exception) -> Response:
     has_links = request_ctx.url_adapter is not None  # else the Host header is none that links could be made with
     if not is_browser() or not has_links or request.path.startswith("/api/"):
         return problem(error)
-    status, detail = describe(error)
+    status, detail = describe_and_log(error)
     if request.endpoint == "audit_login.login":
         return login_page(detail, status, error)
     account = session_account() if request.endpoint == "audit_login.change_password" and status < 500 else None  # noqa: PLR2004

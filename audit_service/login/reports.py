@@ -19,9 +19,8 @@ from audit_service.login.credentials import require_whole_body
 from audit_service.values.details import normal_details
 from audit_service.values.text import clean
 from audit_service.values.typed import convert, title_of
-from audit_service.vocabulary import Outcome, Reason
+from audit_service.vocabulary import Method, Outcome, Reason
 
-METHOD = "reported"
 LIST_LIMIT = 500
 BODY_LIMIT = 1024 * 1024  # bytes
 TEXT_LIMIT = 1024  # characters of any text; what is stored is shorter
@@ -124,7 +123,7 @@ def _event(place: int, item: Any, token_name: str) -> NewLogin:
         outcome=report.outcome,
         reason=(report.reason or Reason.OTHER) if report.outcome == Outcome.FAILURE else None,
         user_agent=clean(report.user_agent, USER_AGENT_LIMIT) if report.user_agent else None,
-        method=METHOD,
+        method=Method.REPORTED,
         details=normal_details({"token": token_name}),
     )
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask, current_app
 
 from audit_service.access.refusals import counted_event
-from audit_service.access.throttle import METHOD
 from audit_service.context import AuditContext
 from audit_service.errors import AuditUnavailable
 from audit_service.events import request_info
@@ -14,7 +13,7 @@ from audit_service.events.usernames import ANY
 from audit_service.receivers import stored
 from audit_service.signals import login_failed_signal
 from audit_service.values.flood import Flood
-from audit_service.vocabulary import Reason
+from audit_service.vocabulary import Method, Reason
 
 
 class Unchecked:
@@ -33,11 +32,11 @@ class Unchecked:
         Whether there is such an account is unknown, so ``AUDIT_UNKNOWN_USERNAMES`` says how *username* is stored.
         """
         self.tell()
-        network = request_info.network_of(request_info.sender().remote_addr) or ""
+        network = request_info.network_of(request_info.client().remote_addr) or ""
         if self._flood.admit(network, datetime.now(UTC)):
             app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented for signals
             name = self._audit.unknown_username(username)
-            stored(login_failed_signal.send(app, username=name, reason=Reason.PROVIDER_ERROR, method=METHOD))
+            stored(login_failed_signal.send(app, username=name, reason=Reason.PROVIDER_ERROR, method=Method.PASSWORD))
 
     def tell(self) -> None:
         """Record what was counted in windows that are over."""

@@ -12,7 +12,7 @@ from audit_service.context import current_context, write_session
 from audit_service.errors import AccountError, ParameterError
 from audit_service.events.request_info import USERNAME_LIMIT
 from audit_service.events.usernames import is_reserved
-from audit_service.login.attempts import REFUSED, check_password
+from audit_service.login.attempts import WRONG_CREDENTIALS, authenticate
 from audit_service.login.credentials import read_texts
 from audit_service.login.pages import error_answer, index_page, is_browser, login_page, password_page
 from audit_service.login.reports import read_reports, record_reports
@@ -59,11 +59,11 @@ def login() -> AnyResponse:
         name = fit(username, USERNAME_LIMIT)
         if not name or is_reserved(name):
             stored(login_failed_signal.send(_app(), username=username, reason=Reason.DENIED, method=method))
-            raise Unauthorized(REFUSED)
+            raise Unauthorized(WRONG_CREDENTIALS)
         event = stored(login_signal.send(_app(), username=username, method=method))
         start_passwordless_session(name)
     else:
-        account = check_password(username, password)
+        account = authenticate(username, password)
         username = account.username
         event = stored(login_signal.send(_app(), username=username, method=method))
         start_session(account)
@@ -118,7 +118,7 @@ def change_password() -> AnyResponse:
     if account is None:
         raise Unauthorized("log in at /login/ first: this needs the session of an account")
     current, new = read_texts("current_password", "new_password")
-    checked = check_password(account.username, current)
+    checked = authenticate(account.username, current)
     by = current_context().actor(checked.username)
     try:
         with write_session() as database:

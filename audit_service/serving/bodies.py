@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from audit_service.serving.protocol import HTTPProtocol
 
-TIME_LIMIT = 8.0  # seconds for a whole body; shorter than a worker that stops has, so that no sender keeps it from that
+TIME_LIMIT = 8.0  # seconds for a whole body; shorter than a worker that stops has, so that no client keeps it from that
 ROOM = 64 * 1024 * 1024  # bytes of bodies that one process holds, half-read or waiting for a thread
 
 
@@ -44,7 +44,7 @@ class Bodies:
                 self._require_room(len(piece))
                 self._room -= len(piece)
                 body += piece
-        except BaseException:  # the wait is cancelled when the time is over or the sender goes away
+        except BaseException:  # the wait is cancelled when the time is over or the client goes away
             self.release(body)
             raise
         return bytes(body)

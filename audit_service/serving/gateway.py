@@ -17,15 +17,15 @@ logger = logging.getLogger("audit_service")
 
 WAITING = 512  # requests that wait for a thread; further ones are refused
 
-Refusal = tuple[int, Headers, bytes]  # an answer that takes no thread: status, headers, body
+ReadyAnswer = tuple[int, Headers, bytes]  # an answer that takes no thread: status, headers, body
 
 
-class Refusals(NamedTuple):
+class ReadyAnswers(NamedTuple):
     """The answers to requests that never reach the app, or break it."""
 
-    too_slow: Refusal
-    too_many: Refusal
-    failed: Refusal
+    too_slow: ReadyAnswer
+    too_many: ReadyAnswer
+    failed: ReadyAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,14 @@ class _Request:
 class Gateway:
     """Answers by a WSGI app, in threads of its own.
 
-    A request takes a thread when its body has arrived in full, so that a slow sender delays no other client. A body
+    A request takes a thread when its body has arrived in full, so that a slow client delays no other one. A body
     longer than *body_limit* bytes, or of unknown length, is not read: the app refuses it by its head.
     """
 
-    def __init__(self, application: Application, refusals: Refusals, *, threads: int, body_limit: int) -> None:
+    def __init__(self, application: Application, ready_answers: ReadyAnswers, *, threads: int, body_limit: int) -> None:
         """Make it in the process that serves, before it serves."""
         self._application = application
-        self._refusals = refusals
+        self._ready_answers = ready_answers
         self._threads = threads
         self._body_limit = body_limit
         self._bodies = Bodies()
@@ -67,10 +67,10 @@ class Gateway:
             if 0 < length <= self._body_limit:
                 body = await self._bodies.read(protocol, length)
         except TimeoutError:
-            protocol.response_bytes(*self._refusals.too_slow)
+            protocol.response_bytes(*self._ready_answers.too_slow)
             return
         except NoRoomError:
-            protocol.response_bytes(*self._refusals.too_many)
+            protocol.response_bytes(*self._ready_answers.too_many)
             return
         try:
             await self._answer(scope, protocol, body)
@@ -79,7 +79,7 @@ class Gateway:
 
     async def _answer(self, scope: Scope, protocol: HTTPProtocol, body: bytes) -> None:
         if self._requests.qsize() >= WAITING:
-            protocol.response_bytes(*self._refusals.too_many)
+            protocol.response_bytes(*self._ready_answers.too_many)
             return
         self._unanswered += 1
         if self._started < min(self._unanswered, self._threads):  # each takes memory that it does not give back
@@ -99,7 +99,7 @@ class Gateway:
                 pass
             except BaseException:  # whatever ends one request must not end the thread
                 logger.exception("a request failed outside of the app's own care")
-                request.protocol.response_bytes(*self._refusals.failed)  # does nothing if an answer has begun
+                request.protocol.response_bytes(*self._ready_answers.failed)  # does nothing if an answer has begun
             self._loop.call_soon_threadsafe(self._finish, request.answered)
             del request  # its body must not wait for the next one
 

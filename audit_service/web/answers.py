@@ -37,7 +37,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
 
 
 # What our own views answer: these are not unhandled exceptions, of which Flask tells `got_request_exception`.
-# Those of a database that are faults of ours are raised again by `describe`, and so reported all the same.
+# Those of a database that are faults of ours are raised again by `describe_and_log`, and so reported all the same.
 OUR_ERRORS = (ParameterError, AuditUnavailable, *DATABASE_ERRORS)
 _EXTENSION = "audit_unavailable_answers"
 LOG_INTERVAL = timedelta(minutes=1)
@@ -68,7 +68,7 @@ def page(html: str, status: int = 200, error: Exception | None = None) -> Respon
 
 def problem(error: Exception) -> Response:
     """Answer with the problem that *error* is; the texts are for people and say what to do."""
-    status, detail = describe(error)
+    status, detail = describe_and_log(error)
     parameter = error.parameter if isinstance(error, ParameterError) else None
     kind = kind_of(status, has_parameter=parameter is not None)
     uri = f"{quote(request.script_root)}{PATH}{kind.name}" if kind else "about:blank"
@@ -77,7 +77,7 @@ def problem(error: Exception) -> Response:
     return Response(_encode(body), status, content_type="application/problem+json", headers=headers)
 
 
-def describe(error: Exception) -> tuple[int, str]:
+def describe_and_log(error: Exception) -> tuple[int, str]:
     """Return the status of *error* and a text for people that repeats nothing that is secret.
 
     Raises *error* again if it is a fault of ours: then Flask reports it, and answers 500.

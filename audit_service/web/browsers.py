@@ -27,11 +27,11 @@ _TRANSPORT_SECURITY = "max-age=31536000"  # seconds; RFC 6797
 
 def protect(app: Flask) -> None:
     """Put the protection around every route of *app*."""
-    app.before_request(refuse_other_sites)
+    app.before_request(forbid_other_sites)
     app.after_request(add_headers)
 
 
-def refuse_other_sites() -> None:
+def forbid_other_sites() -> None:
     """Raise ``Forbidden`` (403) for an unsafe request that a browser sends for another site.
 
     As Go's ``http.CrossOriginProtection`` does: by Fetch Metadata (``Sec-Fetch-Site``), and for browsers that do not

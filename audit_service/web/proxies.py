@@ -1,7 +1,7 @@
-"""What proxies in front of the service say of the sender: believed for as many of them as the settings name.
+"""What proxies in front of the service say of the client: believed for as many of them as the settings name.
 
 Each proxy adds the address that it saw to the end of ``X-Forwarded-For`` and ``X-Forwarded-Proto``; what stands before
-was written by whoever asked, and may be anything.
+was sent by the client, and may be anything.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,9 +11,9 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class TrustedProxies:
-    """WSGI middleware that puts the sender before the last *hops* proxies into the environment, as it was sent.
+    """WSGI middleware that puts the address before the last *hops* proxies into the environment, as it was sent.
 
-    Whoever reads the address checks it. A header with fewer values than proxies did not pass all of them, and says
+    The address is checked where it is read. A header with fewer values than proxies did not pass all of them, and says
     nothing. ``ProxyFix`` of Werkzeug reads the headers as quoted lists: one quotation mark hides all that follows.
     """
 

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import Connection, Engine, event, insert
 from sqlalchemy.orm import Session
 
-from audit_service.access.throttle import METHOD, RECORDED, Limits, Refusal, find_refusal
+from audit_service.access.throttle import RECORDED, Limits, Refusal, find_refusal
 from audit_service.events.logins import NewLogin
 from audit_service.events.usernames import ANY
 from audit_service.settings.table import Settings
 from audit_service.storage.models import LoginEvent
 from audit_service.trail.recorder import Recorder
-from audit_service.vocabulary import Outcome, Reason
+from audit_service.vocabulary import Method, Outcome, Reason
 from tests.factories import LoginFactory
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -27,7 +27,7 @@ DEFAULTS = Limits.of(Settings())
 
 def failures(ages: Iterable[float], **fields: Any) -> list[NewLogin]:
     """Failures of ada so many seconds ago."""
-    likely = {"failed": True, "username": "ada", "remote_addr": ADDRESS, "method": METHOD}
+    likely = {"failed": True, "username": "ada", "remote_addr": ADDRESS, "method": Method.PASSWORD}
     return [LoginFactory.build(timestamp=NOW - timedelta(seconds=age), **{**likely, **fields}) for age in ages]
 
 
@@ -263,7 +263,7 @@ def long_history(engine: Engine) -> None:
             "outcome": "success" if n % 3 else "failure",
             "reason": None if n % 3 else "bad_password",
             "username": f"name-{n % 700}",
-            "method": METHOD,
+            "method": Method.PASSWORD,
         }
         for n in range(1, 6001)
     ]

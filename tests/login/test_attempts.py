@@ -32,7 +32,7 @@ from tests.login.test_login import BROWSER
 from tests.test_receivers import logins
 
 FREE = 3  # failures of a name that nobody has to wait after, with the default settings
-REFUSED = "wrong username or password"
+WRONG_CREDENTIALS = "wrong username or password"
 HERE, NEIGHBOUR, ELSEWHERE = "192.0.2.7", "192.0.2.99", "198.51.100.7"
 
 
@@ -307,7 +307,7 @@ def test_whatever_is_wrong_the_answer_and_the_work_are_the_same(
     username, password, reason = FAILING[kind]
     add_disabled(app)
     answer = client.post("/login/", json={"username": username, "password": password})
-    assert (answer.status_code, answer.get_json()["detail"]) == (401, REFUSED)
+    assert (answer.status_code, answer.get_json()["detail"]) == (401, WRONG_CREDENTIALS)
     assert "Set-Cookie" not in answer.headers
     assert "Retry-After" not in answer.headers
     ((password_hash, compared),) = verified

@@ -386,7 +386,7 @@ WHILE_IT_IS_CHANGED: dict[str, Callable[[Session, Account], None]] = {
 }
 
 
-CHECKED, HASHED = "audit_service.login.views.check_password", "audit_service.access.accounts.hash_password"
+CHECKED, HASHED = "audit_service.login.views.authenticate", "audit_service.access.accounts.hash_password"
 MOMENTS = [
     *((HASHED, meanwhile) for meanwhile in WHILE_IT_IS_CHANGED),
     *((CHECKED, meanwhile) for meanwhile in ("disable and enable", "replace")),

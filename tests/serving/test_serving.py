@@ -200,7 +200,7 @@ def test_those_who_never_send_their_bodies_delay_nobody(config: dict[str, object
 
 def test_a_refusal_looks_as_the_apps_own(app: Flask) -> None:
     kinds = [(408, "too-slow"), (503, "unavailable"), (500, "internal-error")]
-    for (status, headers, body), (expected, name) in zip(gateway_of(app)._refusals, kinds, strict=True):
+    for (status, headers, body), (expected, name) in zip(gateway_of(app)._ready_answers, kinds, strict=True):
         problem = json.loads(body)
         assert (status, problem["status"], problem["type"]) == (expected, expected, f"/api/problems/{name}")
         found = dict(headers)

@@ -14,7 +14,7 @@ from audit_service.settings.table import Settings
 from audit_service.storage.bounded import bound_waits, patient
 from audit_service.storage.connections import NoAnswerError
 from audit_service.storage.database import engine_options
-from audit_service.web.answers import describe
+from audit_service.web.answers import describe_and_log
 
 PATIENCE = 0.5  # seconds
 
@@ -41,7 +41,7 @@ def test_a_slow_question_is_ended_by_the_server_and_hinders_nobody(bounded: Engi
     assert time.monotonic() - started < 10
     assert isinstance(caught.value.orig, QueryCanceled)
     with app.app_context():
-        assert describe(caught.value) == (
+        assert describe_and_log(caught.value) == (
             503,
             "this takes the database too long: please ask for less, for example with since and until",
         )

@@ -9,7 +9,7 @@ from wsgiref.validate import validator
 
 from audit_service.serving import server, streams
 from audit_service.serving.bodies import Bodies
-from audit_service.serving.gateway import Gateway, Refusals
+from audit_service.serving.gateway import Gateway, ReadyAnswers
 
 THREADS = 2
 BODY_LIMIT = 200_000
@@ -64,7 +64,7 @@ def probe(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
 
 def worker() -> Gateway:
     streams.PATIENCE = TIME_LIMIT
-    refused = Refusals(*((status, [("Content-Length", "0")], b"") for status in (408, 503, 500)))
+    refused = ReadyAnswers(*((status, [("Content-Length", "0")], b"") for status in (408, 503, 500)))
     gateway = Gateway(validator(probe), refused, threads=THREADS, body_limit=BODY_LIMIT)
     gateway._bodies = Bodies(ROOM, TIME_LIMIT)
     return gateway
