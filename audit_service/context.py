@@ -100,6 +100,12 @@ def write_session() -> Iterator[Session]:
         yield session
 
 
+def read_engine() -> Engine:
+    """Return the engine of the database that is read, for connections apart from the app's own session."""
+    engine = _session().get_bind()
+    return engine if isinstance(engine, Engine) else engine.engine
+
+
 def read_session() -> Session:
     """Return the app's own SQLAlchemy session, through which history, accounts and tokens are read.
 

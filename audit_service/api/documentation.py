@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from http import HTTPStatus
 from urllib.parse import quote
 
 import msgspec
@@ -11,25 +12,41 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.api.document import document
-from audit_service.api.views import blueprint, with_etag
+from audit_service.api.operations import Access, Answer, blueprint, json_of, operation
+from audit_service.api.views import with_etag
 from audit_service.web.answers import json_answer, page
 from audit_service.web.browsers import add_headers
-from audit_service.web.problems import KINDS
+from audit_service.web.problems import KINDS, Kind
 
+_PUBLIC = "For everybody: it needs no authentication."
 _KEPT = 8  # of each kind: where the app is mounted, and what it is called, comes from outside
 
 
-@blueprint.get("/openapi.json")
+@operation(
+    "/openapi.json",
+    "This document",
+    _PUBLIC,
+    answer=Answer({"application/json": dict}, "The document.", headers=("ETag",)),
+    access=Access.EVERYBODY,
+    others=(HTTPStatus.NOT_MODIFIED,),
+)
 def show_openapi() -> AnyResponse:
     """Show the OpenAPI document."""
     return with_etag(json_answer(_document(quote(request.script_root))), "no-cache")
 
 
-@blueprint.get("/docs")
+@operation(
+    "/docs",
+    "This document as a page",
+    _PUBLIC,
+    answer=Answer({"text/html": str}, "The page.", headers=("ETag",)),
+    access=Access.EVERYBODY,
+    others=(HTTPStatus.NOT_MODIFIED,),
+)
 def show_docs() -> AnyResponse:
     """Show the document as a page, which loads nothing but its own style sheet."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented
-    html = _page(app, quote(request.script_root), request.host_url)
+    html = _as_html(app, quote(request.script_root), request.host_url)
     return with_etag(add_headers(page(html)), "no-cache")
 
 
@@ -40,12 +57,25 @@ def _document(base: str) -> msgspec.Raw:
 
 
 @lru_cache(maxsize=_KEPT)
-def _page(_app: Flask, base: str, _host_url: str) -> str:
+def _as_html(_app: Flask, base: str, _host_url: str) -> str:
     """An app may have a template of its own; the addresses in the page begin with the URL of the host."""
     return render_template("audit_api/docs.html", document=msgspec.json.decode(_document(base)), problems=KINDS)
 
 
-@blueprint.get("/problems/<name>")
+@operation(
+    "/problems/<name>",
+    "What a kind of problem means",
+    _PUBLIC,
+    segments={
+        "name": {
+            "schema": {"type": "string", "enum": [kind.name for kind in KINDS]},
+            "description": "the end of its `type`",
+        }
+    },
+    answer=json_of(Kind),
+    access=Access.EVERYBODY,
+    others=(HTTPStatus.NOT_FOUND,),
+)
 def show_problem(name: str) -> Response:
     """Show what a kind of problem means."""
     for kind in KINDS:

@@ -1,26 +1,15 @@
 """JSON Schemas for the OpenAPI document, made of the types that check the parameters and make the answers."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from audit_service.api.queries import PLUS
-from audit_service.events.kinds import KINDS
-from audit_service.history.groups import ErrorGroups
-from audit_service.history.last import LastLogins
-from audit_service.history.parameters import GroupLimit, Name, Paging, Sorting
-from audit_service.history.summary import Summary, Summing
 from audit_service.values import limits
-from audit_service.web.answers import Problem
-from audit_service.web.problems import Kind
 
 REFERENCE = "#/components/schemas/{name}"
-PARAMETERS: list[type[msgspec.Struct]] = [each.filters for each in KINDS]
-PARAMETERS += [Paging, Sorting, Summing, GroupLimit, Name]
-ANSWERS: list[type[msgspec.Struct]] = [each.item for each in KINDS]
-ANSWERS += [Summary, ErrorGroups, LastLogins, Problem, Kind]
-
 # What no parameter may hold, as in ``text.fit``; ECMA 262 knows these escapes, and beyond U+FFFF the characters alone.
 _UNSEEN = r"\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff" + "\U000e0000-\U000e007f"
 VISIBLE = rf"^[^\u0000-\u001f\u007f-\u009f{_UNSEEN}]*$"
@@ -28,16 +17,35 @@ VISIBLE = rf"^[^\u0000-\u001f\u007f-\u009f{_UNSEEN}]*$"
 TIME = (
     r"^(000[2-9]|00[1-9]\d|0[1-9]\d\d|[1-8]\d{3}|9[0-8]\d\d|99[0-8]\d|999[0-8])-.*:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$"
 )
+_GENERIC = re.compile("^([A-Za-z]+)_([A-Za-z]+)_$")
 _FORMATS = {"remote_addr": "ip-or-network", "tz": "time-zone", "cursor": "cursor"}
 _TIMES = ("timestamp", "recorded_at", "since", "until", "first", "last")
 
 
-def schemas() -> dict[str, Any]:
-    """Return the schemas of everything that is answered, and of the vocabularies."""
-    _, found = msgspec.json.schema_components((*PARAMETERS, *ANSWERS), ref_template=REFERENCE)
-    filters = {kind.__name__ for kind in PARAMETERS}
-    answers = {name: _answer(schema) for name, schema in found.items() if name not in filters}
-    return {**answers, **_pages()}
+def schemas(taken: Iterable[type[Any]], answered: Iterable[Any]) -> dict[str, Any]:
+    """Return the schemas of all types that are *answered*, and of the vocabularies of the parameters that are *taken*.
+
+    What is answered may be a generic type with its argument; types that need no schema of their own are left out.
+    """
+    taken = list(taken)
+    _, found = msgspec.json.schema_components((*taken, *answered), ref_template=REFERENCE)
+    structs = {kind.__name__ for kind in taken}
+    return {
+        _named(name): _answer({**schema, "title": _named(name)})
+        for name, schema in found.items()
+        if name not in structs
+    }
+
+
+def schema_of(kind: Any) -> dict[str, Any]:
+    """Return the schema of a type; for one that is among the ``schemas`` this refers there."""
+    ((schema,), _) = msgspec.json.schema_components((kind,), ref_template="{name}")
+    return {"$ref": REFERENCE.format(name=_named(schema["$ref"]))} if "$ref" in schema else schema
+
+
+def _named(name: str) -> str:
+    """Return a better name for a generic type with its argument than msgspec's: not ``Page_LoginItem_``."""
+    return _GENERIC.sub(r"\2\1", name)
 
 
 def parameters(*kinds: type[msgspec.Struct]) -> list[dict[str, Any]]:
@@ -48,11 +56,6 @@ def parameters(*kinds: type[msgspec.Struct]) -> list[dict[str, Any]]:
         for kind in kinds
         for name, schema in found[kind.__name__]["properties"].items()
     ]
-
-
-def reference(name: str) -> dict[str, str]:
-    """Refer to the schema of that name."""
-    return {"$ref": REFERENCE.format(name=name)}
 
 
 def _parameter(name: str, schema: dict[str, Any], *, is_required: bool) -> dict[str, Any]:
@@ -89,20 +92,3 @@ def _answer(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _always(fields: Iterable[str]) -> list[str]:
     return [name for name in fields if name != "parameter"]
-
-
-def _pages() -> dict[str, Any]:
-    return {
-        f"{each.item.__name__}Page": {
-            "title": f"{each.item.__name__}Page",
-            "description": "A part of a result, and where the part after it is; null at the end.",
-            "type": "object",
-            "properties": {
-                "items": {"type": "array", "items": reference(each.item.__name__)},
-                "next": {"type": ["string", "null"]},
-                "next_url": {"type": ["string", "null"], "format": "uri-reference"},
-            },
-            "required": ["items", "next", "next_url"],
-        }
-        for each in KINDS
-    }

@@ -1,46 +1,36 @@
-"""The API's routes. Read-only: ``GET`` and ``HEAD``."""
+"""The routes of the kinds of events, and what all of the API has in common. Read-only: ``GET`` and ``HEAD``."""
 
 import contextlib
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from http import HTTPStatus
+from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import msgspec
 from flask import Response, current_app, request
+from msgspec import Meta
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from audit_service.access.viewer import owner_of_view, record_reading, viewer_for
+from audit_service.access.viewer import owner_of_view, record_reading
 from audit_service.api.exports import export_events
-from audit_service.api.queries import parse_query
-from audit_service.context import current_context, end_reading, read_session
-from audit_service.events.admin import AdminItem
-from audit_service.events.base import Kind
-from audit_service.events.errors import ERRORS, ErrorFilters, ErrorItem
+from audit_service.api.operations import Access, Answer, View, blueprint, json_of, operation
+from audit_service.context import Viewer, current_context, end_reading, read_session
+from audit_service.events.base import EventFilters, Kind
 from audit_service.events.kinds import KINDS
-from audit_service.events.logins import LoginFilters, LoginItem
+from audit_service.history import query
 from audit_service.history.cursor import Cursors
 from audit_service.history.export import CONTENT_TYPES, Format
-from audit_service.history.groups import group_errors
-from audit_service.history.last import last_logins
-from audit_service.history.parameters import GroupLimit, Name, Paging
-from audit_service.history.query import find_event, list_events
+from audit_service.history.parameters import Paging, Sorting
 from audit_service.history.question import Question
-from audit_service.history.summary import Summing, summarise
 from audit_service.web.answers import OUR_ERRORS, json_answer, problem, register_errors
-from audit_service.web.routes import PlainBlueprint
 
-blueprint = PlainBlueprint(
-    "audit_api",
-    __name__,
-    url_prefix="/api",
-    template_folder="templates",
-    static_folder="static",
-    static_url_path="/docs/static",
-)
-_EXPORT_TYPES = {
+T = TypeVar("T")
+
+_TYPES: dict[str, Format | None] = {
+    "application/json": None,
     "text/csv": Format.CSV,
     "text/csv; charset=utf-8": Format.CSV,
     **{content_type: form for form, content_type in CONTENT_TYPES.items()},
@@ -49,41 +39,36 @@ _METHODS = ("GET", "HEAD", "OPTIONS")
 _EVERY_METHOD = (*_METHODS, "POST", "PUT", "PATCH", "DELETE", "TRACE", "QUERY")
 
 
-class EventPage(msgspec.Struct):
-    """A part of a result: the events, and the cursor and URL of the part after it, null at the end."""
+NextUrl = Annotated[str, Meta(extra_json_schema={"format": "uri-reference"})]
 
-    items: list[LoginItem] | list[ErrorItem] | list[AdminItem]
+
+class Page(msgspec.Struct, Generic[T]):
+    """A part of a result, and where the part after it is: the cursor and the URL, both null at the end."""
+
+    items: list[T]
     next: str | None
-    next_url: str | None
+    next_url: NextUrl | None
 
 
-def list_kind(kind: Kind) -> Response:
-    """List events: a page as JSON, or all that match as CSV or NDJSON, as ``Accept`` prefers."""
-    types = {"application/json": None, **_EXPORT_TYPES}
-    form = types[request.accept_mimetypes.best_match(types, default="application/json")]
-    if form is not None:
-        return export_events(kind, form)
-    viewer = viewer_for(auditors_only=kind.auditors_only)
-    filters, paging = parse_query(kind.filters, Paging)
+def list_events(kind: Kind, viewer: Viewer, filters: EventFilters, paging: Paging) -> Response:
+    """List a page of events."""
     question = Question(kind=kind, filters=filters, order=paging.order, owner=owner_of_view(viewer))
     cursors = Cursors(current_context().signing_key(), question)
     after = cursors.decode(paging.cursor) if paging.cursor is not None else None
     record_reading(viewer)
-    items, position = list_events(read_session(), question, limit=paging.limit, after=after)
+    items, position = query.list_events(read_session(), question, limit=paging.limit, after=after)
     cursor = cursors.encode(position) if position else None
-    answer = json_answer(EventPage(items=items, next=cursor, next_url=_next_url(cursor)))
+    answer = json_answer(Page(items=items, next=cursor, next_url=_next_url(cursor)))
     if cursor:
         answer.headers["Link"] = f'<{_next_url(cursor)}>; rel="next"'
     return answer
 
 
-def show_event(kind: Kind, event_id: str) -> AnyResponse:
+def show_event(kind: Kind, viewer: Viewer, event_id: str) -> AnyResponse:
     """Show one event. It never changes, so whoever has it may keep it, and ask whether they still may see it (304)."""
-    viewer = viewer_for(auditors_only=kind.auditors_only)
-    parse_query()
     item = None
     with contextlib.suppress(ValueError):
-        item = find_event(read_session(), kind, UUID(event_id), owner=owner_of_view(viewer))
+        item = query.find_event(read_session(), kind, UUID(event_id), owner=owner_of_view(viewer))
     if item is None:
         raise NotFound("there is no such event, or you may not see it")
     record_reading(viewer)
@@ -97,40 +82,59 @@ def with_etag(answer: Response, caching: str) -> AnyResponse:
     return answer.make_conditional(request) if request.if_none_match else answer
 
 
-@blueprint.get("/logins/summary")
-def show_summary() -> Response:
-    """Count logins, failed logins and logouts by hour, day, username, and others."""
-    viewer = viewer_for(auditors_only=False)
-    filters, summing = parse_query(LoginFilters, Summing)
-    record_reading(viewer)
-    now = datetime.now(UTC)
-    return json_answer(summarise(read_session(), filters, summing, owner=owner_of_view(viewer), now=now))
+def _preferred(exports: Mapping[Format, View]) -> View | None:
+    """Return the export that ``Accept`` prefers; None if it prefers JSON."""
+    form = _TYPES[request.accept_mimetypes.best_match(_TYPES, default="application/json")]
+    return None if form is None else exports[form]
 
 
-@blueprint.get("/logins/last")
-def show_last() -> Response:
-    """Show the last login of a name that succeeded, the last that failed, and the failures since."""
-    viewer = viewer_for(auditors_only=False)
-    (name,) = parse_query(Name)
-    record_reading(viewer)
-    return json_answer(last_logins(read_session(), name.username, owner=owner_of_view(viewer)))
+def _media_type(form: Format) -> str:
+    return CONTENT_TYPES[form].split(";", maxsplit=1)[0]
 
 
-@blueprint.get("/errors/groups")
-def list_groups() -> Response:
-    """List the errors by fingerprint: how many, the first, the last, and the newest as an example."""
-    viewer = viewer_for(auditors_only=ERRORS.auditors_only)
-    filters, groups = parse_query(ErrorFilters, GroupLimit)
-    record_reading(viewer)
-    return json_answer(group_errors(read_session(), filters, limit=groups.limit, now=datetime.now(UTC)))
+def _declare(kind: Kind) -> None:
+    """Add the routes of a kind of event."""
+    rule, name = f"/{kind.collection}", kind.collection.replace("-", "_")
+    access = Access.AUDITORS if kind.auditors_only else Access.VIEWERS
+    exports = {
+        form: operation(
+            f"{rule}.{form}",
+            f"Export {kind.what} as {form.upper()}",
+            "Everything that matches, as a stream, one event a line.",
+            takes=(kind.filters, Sorting),
+            answer=Answer({_media_type(form): str}, "All that match.", headers=("Content-Disposition", "Event-Count")),
+            access=access,
+            endpoint=f"export_{name}_{form}",
+        )(partial(export_events, kind, form))
+        for form in Format
+    }
+    listed = {"application/json": Page[kind.item], **{_media_type(form): str for form in Format}}  # type: ignore[name-defined]
+    operation(
+        rule,
+        f"List {kind.what}",
+        "A page as JSON; or all that match as CSV or NDJSON, as `Accept` prefers, and then without `limit` and "
+        "`cursor`. Follow `next_url` (also in `Link`) until it is null. With `order=arrival` there is always a "
+        "`next`: ask for it again later; a page may then have fewer events than `limit`, or none.",
+        takes=(kind.filters, Paging),
+        answer=Answer(listed, "A page, or everything.", headers=("Link",)),
+        access=access,
+        endpoint=f"list_{name}",
+        instead=partial(_preferred, exports),
+    )(partial(list_events, kind))
+    operation(
+        f"{rule}/<event_id>",
+        f"One of the {kind.what}",
+        "An event never changes: send its `ETag` as `If-None-Match`, and the answer is 304.",
+        segments={"event_id": {"schema": {"type": "string", "format": "uuid"}, "description": "its `id`"}},
+        answer=json_of(kind.item, "ETag"),
+        others=(HTTPStatus.NOT_MODIFIED, HTTPStatus.NOT_FOUND),
+        access=access,
+        endpoint=f"show_{name}",
+    )(partial(show_event, kind))
 
 
-for _each in KINDS:
-    _rule, _name = f"/{_each.collection}", _each.collection.replace("-", "_")
-    blueprint.add_url_rule(_rule, f"list_{_name}", partial(list_kind, _each))
-    blueprint.add_url_rule(f"{_rule}/<event_id>", f"show_{_name}", partial(show_event, _each))
-    for _form in Format:
-        blueprint.add_url_rule(f"{_rule}.{_form}", f"export_{_name}_{_form}", partial(export_events, _each, _form))
+for _kind in KINDS:
+    _declare(_kind)
 
 
 @blueprint.route("/<path:_path>", methods=_EVERY_METHOD, provide_automatic_options=False)

@@ -89,7 +89,9 @@ def check_page(client: FlaskClient, mount: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
-@pytest.mark.parametrize(("path", "made"), [("openapi.json", documentation._document), ("docs", documentation._page)])
+@pytest.mark.parametrize(
+    ("path", "made"), [("openapi.json", documentation._document), ("docs", documentation._as_html)]
+)
 def test_descriptions_are_made_once_and_kept_by_who_has_them(client: FlaskClient, path: str, made: Any) -> None:
     path = f"/api/{path}"
     made.cache_clear()

@@ -275,7 +275,7 @@ def test_what_is_answered_in_somebody_elses_app(
     with host.app_context():
         token = add_token(host_db.session(), "reader", Scope.READ, by=ACTOR)
         host_db.session.commit()
-    monkeypatch.setattr("audit_service.api.views.list_events", fail)
+    monkeypatch.setattr("audit_service.history.query.list_events", fail)
     answer = host.test_client().get("/api/logins", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == (500 if expected == FAULT else 503)
     assert answer.content_type == "application/problem+json"

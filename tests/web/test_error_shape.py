@@ -51,7 +51,7 @@ def test_an_unhandled_exception(
     def fail(*_: object) -> None:
         raise RuntimeError("a secret in a message")
 
-    monkeypatch.setattr("audit_service.api.views.parse_query", fail)
+    monkeypatch.setattr("audit_service.api.operations.parse_query", fail)
     monkeypatch.setattr("audit_service.login.views.read_texts", fail)
     answer = client.get(path, headers=token) if path.startswith("/api") else client.post(path)
     assert_problem(answer, 500)

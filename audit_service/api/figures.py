@@ -1,0 +1,60 @@
+"""The history in figures: logins counted, the last of a name, errors in groups."""
+
+from datetime import UTC, datetime
+
+from flask import Response
+
+from audit_service.access.viewer import owner_of_view, record_reading
+from audit_service.api.operations import Access, json_of, operation
+from audit_service.context import Viewer, read_session
+from audit_service.events.errors import ErrorFilters
+from audit_service.events.logins import LoginFilters
+from audit_service.history.groups import ErrorGroups, group_errors
+from audit_service.history.last import LastLogins, last_logins
+from audit_service.history.parameters import GroupLimit, Name
+from audit_service.history.summary import Summary, Summing, summarise
+from audit_service.values import limits
+from audit_service.web.answers import json_answer
+
+_SPAN = f"of the last {limits.DAYS_BY_DEFAULT} days, unless `since` says otherwise"
+
+
+@operation(
+    "/logins/summary",
+    "Count logins by time or by a field",
+    f"Counts logins, failed logins and logouts {_SPAN}.",
+    takes=(LoginFilters, Summing),
+    answer=json_of(Summary),
+)
+def summarise_logins(viewer: Viewer, filters: LoginFilters, summing: Summing) -> Response:
+    """Count logins, failed logins and logouts by hour, day, username, and others."""
+    record_reading(viewer)
+    now = datetime.now(UTC)
+    return json_answer(summarise(read_session(), filters, summing, owner=owner_of_view(viewer), now=now))
+
+
+@operation(
+    "/logins/last",
+    "The last logins of a name",
+    "The last that succeeded, the last that failed, and how many failed since the one that succeeded.",
+    takes=(Name,),
+    answer=json_of(LastLogins),
+)
+def show_last_logins(viewer: Viewer, name: Name) -> Response:
+    """Show the last login of a name that succeeded, the last that failed, and the failures since."""
+    record_reading(viewer)
+    return json_answer(last_logins(read_session(), name.username, owner=owner_of_view(viewer)))
+
+
+@operation(
+    "/errors/groups",
+    "Errors by fingerprint",
+    f"Groups the errors {_SPAN}; the newest group first.",
+    takes=(ErrorFilters, GroupLimit),
+    answer=json_of(ErrorGroups),
+    access=Access.AUDITORS,
+)
+def list_error_groups(viewer: Viewer, filters: ErrorFilters, groups: GroupLimit) -> Response:
+    """List the errors by fingerprint: how many, the first, the last, and the newest as an example."""
+    record_reading(viewer)
+    return json_answer(group_errors(read_session(), filters, limit=groups.limit, now=datetime.now(UTC)))
