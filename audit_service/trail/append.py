@@ -1,4 +1,4 @@
-"""One batch, one transaction: events get their positions in the trail and become rows."""
+"""Events get their positions in the trail and become rows: a batch in a transaction of its own, or in the caller's."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime

@@ -15,7 +15,7 @@ from audit_service.events.admin import NewAdmin
 from audit_service.values.details import normal_details
 
 FOLD = timedelta(minutes=1)
-_PAGE = ("cursor", "limit")
+_WHICH_PART = ("cursor", "limit")  # of the result
 BEGIN = 1000  # bytes of a question that is too long to be kept
 REMEMBERED = 10_000  # looks that a process remembers to have recorded
 
@@ -61,12 +61,12 @@ def folded_id(event: NewAdmin) -> UUID:
 
 
 def question_details(question: dict[str, list[str]]) -> dict[str, Any] | None:
-    """Return the details of a look: the parameters of its *question*, but not which page of the result it was.
+    """Return the details of a look: the parameters of its *question*, but not which part of the result it was.
 
     Of a question that is longer than an event may be these are the names of the parameters, the SHA-256 of the whole as
     JSON (names sorted, no spaces, UTF-8), and the beginning of that JSON: padding hides no question.
     """
-    asked = {name: list(values) for name, values in sorted(question.items()) if values and name not in _PAGE}
+    asked = {name: list(values) for name, values in sorted(question.items()) if values and name not in _WHICH_PART}
     try:
         return normal_details(asked)
     except ValueError:  # a list of names, perhaps

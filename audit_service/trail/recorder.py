@@ -1,4 +1,4 @@
-"""The only door to the trail: takes events, starts and stops the threads of a process that store them.
+"""Takes events and answers when they are durable; starts and stops the threads of a process that store them.
 
 Each process has one thread that writes (see ``writer``) and one that looks after the database and the spool (see
 ``keeper``).

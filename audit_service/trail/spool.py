@@ -1,15 +1,12 @@
-"""Where events wait, durably, while their trail is away: a SQLite file that all processes of a machine share.
+"""The queue of events that wait, durably, while their trail is away. All processes of a machine share its file.
 
 Each event waits for its own trail (see ``identity``), also when other services use the file. An object is used by one
 thread of a process at a time (the recorder sees to that); between processes SQLite's locks order it.
 """
 
-import fcntl
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -18,35 +15,13 @@ import msgspec
 
 from audit_service.events.base import NewEvent
 from audit_service.events.kinds import KIND_NAMED, KIND_OF
-from audit_service.settings.data_folder import make_file
-from audit_service.storage import sqlite_file
+from audit_service.storage.sqlite_file import MovedError
 from audit_service.trail.identity import Identity
-from audit_service.trail.turnstile import is_at
+from audit_service.trail.spool_file import SpoolFile
 
 BATCH = 500  # events that are replayed at once
 CLAIM = 5000  # events that are marked at once
 
-_REMEDY = "the spool is in the data folder (AUDIT_DATA_DIR), which this user must be able to write to"
-_FORMAT = 1  # of the file: PRAGMA user_version
-# An event's trail is null while the trail at its target is unknown; in files of older versions both are null.
-_TABLES = (
-    """CREATE TABLE IF NOT EXISTS events (
-        place INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, event BLOB NOT NULL, spooled_at REAL NOT NULL
-    )""",
-    """CREATE TABLE IF NOT EXISTS rejected (
-        place INTEGER PRIMARY KEY, kind TEXT NOT NULL, event BLOB NOT NULL, spooled_at REAL NOT NULL,
-        error TEXT NOT NULL
-    )""",
-    *(
-        f"ALTER TABLE {table} ADD COLUMN {name} TEXT"
-        for table in ("events", "rejected")
-        for name in ("trail", "target")
-    ),
-    "CREATE INDEX events_of_trail ON events (trail)",
-    "CREATE INDEX events_of_target ON events (target) WHERE trail IS NULL",
-    "CREATE TABLE trails (target TEXT PRIMARY KEY, trail TEXT NOT NULL)",  # the last one that was seen there
-    f"PRAGMA user_version = {_FORMAT}",
-)
 _UNMARKED = "trail IS NULL AND (target IS NULL OR target = :target)"
 
 
@@ -72,7 +47,7 @@ class Foreign(NamedTuple):
 
 
 class Spool:
-    """The file. Opened when it is first needed, and anew after an error or when it was moved or removed."""
+    """The queue. Its file is opened when it is first needed."""
 
     def __init__(self, path: Path, identity: Identity | None = None) -> None:
         """Keep the spool of the trail with that *identity* in *path*; its folder must exist when it is first used.
@@ -81,7 +56,7 @@ class Spool:
         """
         self.path = path
         self._identity = identity
-        self._connection: sqlite_file.FileConnection | None = None
+        self._file = SpoolFile(path)
 
     def add(self, events: Sequence[NewEvent], deadline: float) -> None:
         """Store *events* durably before *deadline* (``time.monotonic``). Raises ``sqlite3.Error`` or ``OSError``."""
@@ -89,18 +64,18 @@ class Spool:
         rows = [(KIND_OF[type(event)].name, msgspec.json.encode(event), now) for event in events]
         insert = "INSERT INTO events (kind, event, spooled_at, trail, target) VALUES (?, ?, ?, ?, ?)"
         for _attempt in range(2):
-            with self._use(deadline) as connection:
+            with self._file.writing(deadline) as connection:
                 ours = self._parameters(connection)
                 connection.executemany(insert, [(*row, ours["trail"], ours["target"]) for row in rows])
-            if self._is_there():
+            if self._file.is_there():
                 return
-        raise sqlite_file.MovedError(f"{self.path} is moved or removed again and again")
+        raise MovedError(f"{self.path} is moved or removed again and again")
 
     def state(self) -> SpoolState:
         """Tell what waits. Takes no lock that keeps others from writing, and does not make the file."""
         if not self.path.exists():
             return SpoolState(0, None, 0, 0)
-        with self._look() as connection:
+        with self._file.reading() as connection:
             ours = self._parameters(connection)
             parts = ("1",) if self._identity is None else ("trail = :trail", _UNMARKED)
 
@@ -118,7 +93,7 @@ class Spool:
         """Tell what waits for other trails, the longest wait first."""
         if not self.path.exists():
             return []
-        with self._look() as connection:
+        with self._file.reading() as connection:
             are_theirs = f"NOT coalesce(trail = :trail, 0) AND NOT ({_UNMARKED})"
             groups = f"SELECT trail, target, count(*), min(spooled_at) FROM events WHERE {are_theirs} GROUP BY 1, 2"  # noqa: S608
             rows = connection.execute(f"{groups} ORDER BY 4", self._parameters(connection)).fetchall()
@@ -128,7 +103,7 @@ class Spool:
         """Tell whether something waits for our trail, however much waits for others."""
         if not self.path.exists():
             return False
-        with self._look() as connection:
+        with self._file.reading() as connection:
             ours = self._parameters(connection)
             questions = [f"SELECT 1 FROM events WHERE {part} LIMIT 1" for part in ("trail = :trail", _UNMARKED)]  # noqa: S608
             return any(connection.execute(question, ours).fetchone() for question in questions)
@@ -139,10 +114,10 @@ class Spool:
             return
         target, trail = self._identity.target, self._identity.trail.hex
         if self.path.exists():
-            with self._look() as connection:
+            with self._file.reading() as connection:
                 if _known(connection, target) == trail:
                     return
-        with self._use(time.monotonic() + 1) as connection:
+        with self._file.writing(time.monotonic() + 1) as connection:
             connection.execute("INSERT OR REPLACE INTO trails (target, trail) VALUES (?, ?)", (target, trail))
 
     def replay(
@@ -160,13 +135,13 @@ class Spool:
         """
         if not self.path.exists():
             return
-        with self._replay_lock() as is_ours:
+        with self._file.replay_lock() as is_ours:
             if is_ours and trail:
                 self._claim(trail)
             part = "trail = :trail" if trail else _UNMARKED
             ours = {"trail": trail and trail.hex, "target": self._identity and self._identity.target}
             while is_ours:
-                with self._look() as connection:
+                with self._file.reading() as connection:
                     rows = connection.execute(
                         f"SELECT place, kind, event FROM events WHERE {part} ORDER BY place LIMIT {BATCH}",  # noqa: S608
                         ours,
@@ -174,7 +149,7 @@ class Spool:
                 if not rows:
                     return
                 refused = self._move(append, is_poison, rows)
-                with self._use(time.monotonic() + 1) as connection:
+                with self._file.writing(time.monotonic() + 1) as connection:
                     for place, error in refused.items():
                         columns = "place, kind, event, spooled_at, trail, target"
                         connection.execute(
@@ -190,10 +165,10 @@ class Spool:
         some = f"SELECT place FROM events WHERE {_UNMARKED} LIMIT {CLAIM}"  # noqa: S608
         ours = {"trail": trail.hex, "target": target}
         while True:
-            with self._look() as connection:
+            with self._file.reading() as connection:
                 if not connection.execute(f"SELECT EXISTS ({some})", ours).fetchone()[0]:
                     return
-            with self._use(time.monotonic() + 1) as connection:
+            with self._file.writing(time.monotonic() + 1) as connection:
                 connection.execute(f"UPDATE events SET trail = :trail WHERE place IN ({some})", ours)  # noqa: S608
 
     @staticmethod
@@ -226,9 +201,7 @@ class Spool:
 
     def close(self) -> None:
         """Close the file."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._file.close()
 
     def _parameters(self, connection: sqlite3.Connection) -> dict[str, Any]:
         """What events are marked with: the trail as far as it is known, now or by an earlier process."""
@@ -236,78 +209,6 @@ class Spool:
             return {"trail": None, "target": None}
         trail = self._identity.trail.hex if self._identity.trail else _known(connection, self._identity.target)
         return {"trail": trail, "target": self._identity.target}
-
-    @contextmanager
-    def _look(self) -> Iterator[sqlite3.Connection]:
-        """One transaction that only reads."""
-        with self._transaction(time.monotonic() + 1, "BEGIN") as connection:
-            yield connection
-
-    @contextmanager
-    def _use(self, deadline: float) -> Iterator[sqlite3.Connection]:
-        """One transaction that writes, in a file that is made if there is none."""
-        make_file(self.path)
-        with self._transaction(deadline, "BEGIN IMMEDIATE") as connection:
-            yield connection
-
-    @contextmanager
-    def _transaction(self, deadline: float, begin: str) -> Iterator[sqlite3.Connection]:
-        try:
-            connection = self._open()
-            left = max(1, int((deadline - time.monotonic()) * 1000))
-            connection.execute(f"PRAGMA busy_timeout={left}")
-            connection.execute(begin)
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException:
-            self.close()  # which rolls back
-            raise
-
-    def _is_there(self) -> bool:
-        return self._connection is not None and self._connection.is_there()
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is not None and self._connection.is_there():
-            return self._connection
-        self._connection = None  # what were written to a file that was moved away now would be lost
-        connection = sqlite_file.connect(self.path, _REMEDY, timeout=1)
-        try:
-            if _format(connection) < _FORMAT:
-                self._bring_up(connection)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
-        return connection
-
-    def _bring_up(self, connection: sqlite3.Connection) -> None:
-        """Make the tables, or add to those of an older file, in one transaction."""
-        for name in ("", "-wal", "-shm"):  # an older version made the latter for everybody to read
-            self.path.with_name(f"{self.path.name}{name}").chmod(0o600)
-        connection.execute("BEGIN IMMEDIATE")
-        if _format(connection) < _FORMAT:  # else another process was first
-            for statement in _TABLES:
-                connection.execute(statement)
-        connection.execute("COMMIT")
-
-    @contextmanager
-    def _replay_lock(self) -> Iterator[bool]:
-        path = self.path.with_name(f"{self.path.name}-replay")
-        file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield is_at(file, path)  # the lock of a file that was removed meanwhile keeps no other process out
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough: a child forked meanwhile holds the file, too
-            os.close(file)
-
-
-def _format(connection: sqlite3.Connection) -> int:
-    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return found
 
 
 def _known(connection: sqlite3.Connection, target: str) -> str | None:

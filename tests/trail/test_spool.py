@@ -23,6 +23,7 @@ from audit_service.trail.keeper import is_poison
 from audit_service.trail.link import Link, OtherTrailError
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.spool import Spool
+from audit_service.trail.spool_file import SpoolFile
 from tests.factories import LoginFactory
 from tests.support.databases import migrated
 from tests.support.fault_tools import read_trail
@@ -163,14 +164,14 @@ def test_a_foreign_backlog_is_found_and_passed_over_by_the_index(path: Path) -> 
 def test_a_spool_that_is_removed_while_it_is_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = spool_of(path, "a", A)
     spool.add([LoginFactory.build()], LATER)
-    look, event = Spool._is_there, LoginFactory.build()
+    look, event = SpoolFile.is_there, LoginFactory.build()
 
-    def remove(self: Spool) -> bool:  # after the commit, before the look
-        monkeypatch.setattr(Spool, "_is_there", look)
+    def remove(self: SpoolFile) -> bool:  # after the commit, before the look
+        monkeypatch.setattr(SpoolFile, "is_there", look)
         path.unlink()
         return look(self)
 
-    monkeypatch.setattr(Spool, "_is_there", remove)
+    monkeypatch.setattr(SpoolFile, "is_there", remove)
     spool.add([event], LATER)
     assert replay(spool_of(path, "a", A), A) == [event]
 
