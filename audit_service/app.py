@@ -10,12 +10,12 @@ from werkzeug.exceptions import HTTPException, InternalServerError, RequestTimeo
 from audit_service import login, receivers
 from audit_service.context import context_of
 from audit_service.extension import LoginAudit
-from audit_service.login.reports import BODY_LIMIT
 from audit_service.operations.logs import scrub_logs
 from audit_service.operations.readiness import readiness
 from audit_service.serving.gateway import Gateway, ReadyAnswer, ReadyAnswers
 from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings
+from audit_service.values import limits
 from audit_service.web.answers import json_answer, problem, register_errors
 from audit_service.web.browsers import protect
 from audit_service.web.proxies import TrustedProxies
@@ -72,7 +72,7 @@ def gateway_of(app: Flask) -> Gateway:
             failed=_ready_answer(app, InternalServerError()),
         ),
         threads=context_of(app).settings.threads,
-        body_limit=max(MAX_BODY, BODY_LIMIT),
+        body_limit=max(MAX_BODY, limits.REPORTS_BYTES),
     )
 
 

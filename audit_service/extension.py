@@ -9,7 +9,7 @@ from audit_service import api, receivers
 from audit_service.context import EXTENSION, AuditContext, Viewer, context_of, current_context
 from audit_service.errors import AuditUnavailable, NotConfiguredError, SettingsError
 from audit_service.settings.environment import load_settings
-from audit_service.settings.table import APP_LIMIT, Settings
+from audit_service.settings.table import Settings
 from audit_service.storage.bounded import bound_waits
 from audit_service.storage.database import (
     add_functions,
@@ -22,6 +22,7 @@ from audit_service.storage.database import (
 from audit_service.trail.looks import Accesses
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.repeats import Repeats
+from audit_service.values import limits
 from audit_service.values.text import clean
 from audit_service.web.answers import problem
 
@@ -54,7 +55,7 @@ class LoginAudit:
         _require_usable(engine, settings)
         add_functions(engine)
         recorder = _make_recorder(app, engine, settings)
-        app_name = settings.app_name or clean(app.name, APP_LIMIT)
+        app_name = settings.app_name or clean(app.name, limits.APP)
         app.extensions[EXTENSION] = AuditContext(
             settings=settings,
             recorder=recorder,

@@ -18,17 +18,16 @@ from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events import request_info, tracebacks
 from audit_service.events.errors import NewError
 from audit_service.events.logins import NewLogin
-from audit_service.events.request_info import USERNAME_LIMIT, Client, Target
+from audit_service.events.request_info import Client, Target
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.trail.repeats import Bug
+from audit_service.values import limits
 from audit_service.values.details import normal_details
 from audit_service.values.text import clean
 from audit_service.vocabulary import Action, Outcome, Reason
 
 logger = logging.getLogger("audit_service")
 
-METHOD_LIMIT = 32
-REASON_LIMIT = 255  # characters of a reason that is none of ours
 SHOWN = 64  # characters of a name or reason in a warning
 WARNINGS_LIMIT = 100  # in one process: an app may make names and reasons out of what it is sent
 _OPTIONAL = frozenset({"method", "details"})
@@ -147,7 +146,7 @@ def _record(
     client = request_info.client()
     event = NewLogin(
         app=audit.app_name,
-        username=audit.unknown_username(str(username)) if is_unknown else clean(str(username), USERNAME_LIMIT),
+        username=audit.unknown_username(str(username)) if is_unknown else clean(str(username), limits.USERNAME),
         remote_addr=client.remote_addr,
         network=request_info.network_of(client.remote_addr),
         request_id=client.request_id,
@@ -155,7 +154,7 @@ def _record(
         outcome=outcome,
         reason=reason,
         user_agent=client.user_agent,
-        method=None if method is None else clean(str(method), METHOD_LIMIT),
+        method=None if method is None else clean(str(method), limits.METHOD),
         details=normal_details(arguments.get("details")),
     )
     return audit.record(event)
@@ -163,7 +162,7 @@ def _record(
 
 def _with_reason(details: object, reason: object) -> dict[str, Any] | None:
     """Return *details* with the text of a *reason* outside the vocabulary, where there is room for it."""
-    text = clean(reason if isinstance(reason, str) else type(reason).__name__, REASON_LIMIT)
+    text = clean(reason if isinstance(reason, str) else type(reason).__name__, limits.UNKNOWN_REASON)
     shown = text[:SHOWN]
     _warn(
         f"{shown!r} is no reason of a failed login: it is stored as 'other', its text in details", shown, list(Reason)

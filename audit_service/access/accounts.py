@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from audit_service.access.passwords import hash_password, validate_password
 from audit_service.errors import AccountError
 from audit_service.events.admin import Actor
-from audit_service.events.request_info import USERNAME_LIMIT
 from audit_service.events.usernames import is_reserved
 from audit_service.storage.models import Account
 from audit_service.trail.append import append_within
+from audit_service.values import limits
 from audit_service.values.text import fit
 from audit_service.vocabulary import AdminAction, Role
 
@@ -29,10 +29,10 @@ def add_account(session: Session, username: str, role: Role, password: str, *, b
 
     Raises ``AccountError`` for a name that is taken, or an unfit one; what the caller did before is left as it is.
     """
-    name = fit(username, USERNAME_LIMIT)
+    name = fit(username, limits.USERNAME)
     if not name or name != name.strip(" "):
         raise AccountError(
-            f"a username must be 1 to {USERNAME_LIMIT} characters, without control characters or spaces at its ends"
+            f"a username must be 1 to {limits.USERNAME} characters, without control characters or spaces at its ends"
         )
     if is_reserved(name):
         raise AccountError(f"the username {name!r} stands for names that are not kept: choose another one")
@@ -60,7 +60,7 @@ def list_accounts(session: Session) -> list[Account]:
 
 def find_account(session: Session, username: str) -> Account | None:
     """Return the account of that name, in any Unicode form."""
-    name = fit(username, USERNAME_LIMIT)
+    name = fit(username, limits.USERNAME)
     if name is None:  # it is nobody's name, and the database would not take it
         return None
     return session.scalars(select(Account).where(Account.username == name)).one_or_none()

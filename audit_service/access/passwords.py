@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from audit_service.errors import AccountError
+from audit_service.values import limits
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-MIN_LENGTH = 12
-MAX_LENGTH = 256
 MIN_GUESSES = 1_000_000
 ESTIMATED = 20  # characters: what is longer and still easy repeats itself, and zxcvbn would take seconds
 
@@ -26,9 +25,10 @@ def validate_password(password: str, username: str) -> None:
     12 to 256 characters, no rule on which; but not the account's own name, and none that is on zxcvbn's lists of the
     most common passwords, or made of their like so that a million guesses find it.
     """
-    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+    if not limits.PASSWORD_MIN <= len(password) <= limits.PASSWORD_MAX:
         raise AccountError(
-            f"a password must have {MIN_LENGTH} to {MAX_LENGTH} characters, this one has {len(password)}"
+            f"a password must have {limits.PASSWORD_MIN} to {limits.PASSWORD_MAX} characters, "
+            f"this one has {len(password)}"
         )
     from zxcvbn import zxcvbn  # noqa: PLC0415 - 14 MB
 
@@ -51,7 +51,7 @@ def verify_password(password_hash: str | None, password: str) -> bool:
     stand_in = _stand_in()  # made in any case: the first attempt of a process must not tell whether it is needed
     try:
         # An over-long password costs what others cost: no more than this is hashed, and it matches nothing.
-        begin = _bytes(password[: MAX_LENGTH + 1])
+        begin = _bytes(password[: limits.PASSWORD_MAX + 1])
         _pool(os.getpid()).submit(_hasher().verify, password_hash or stand_in, begin).result()
     except (VerifyMismatchError, InvalidHashError):
         return False

@@ -19,11 +19,11 @@ from audit_service.errors import AccountError
 from audit_service.events.admin import Actor
 from audit_service.storage.models import Token
 from audit_service.trail.append import append_within
+from audit_service.values import limits
 from audit_service.values.text import fit
 from audit_service.vocabulary import AdminAction, Scope
 
 TOKEN_PREFIX = "aud_"  # noqa: S105 - so that secret scanners find tokens
-NAME_LIMIT = 64
 KNOWN_FOR = timedelta(hours=1)
 KNOWN_LIMIT = 1000
 USE_INTERVAL = timedelta(minutes=1)  # how exactly the last use is kept
@@ -36,11 +36,11 @@ def add_token(session: Session, name: str, scope: Scope, *, by: Actor, expires_a
     Raises ``AccountError`` for a name that is or was taken, an unfit one, and a time that is over; what the caller did
     before is left as it is.
     """
-    given, name = name, fit(name, NAME_LIMIT) or ""
+    given, name = name, fit(name, limits.TOKEN_NAME) or ""
     if not name or name != name.strip(" "):
         raise AccountError(
-            f"a token's name must be 1 to {NAME_LIMIT} characters, without control characters or spaces at its ends, "
-            f"not {given[:NAME_LIMIT]!r}"
+            f"a token's name must be 1 to {limits.TOKEN_NAME} characters, without control characters or spaces at "
+            f"its ends, not {given[: limits.TOKEN_NAME]!r}"
         )
     now = datetime.now(UTC)
     if expires_at is not None and expires_at <= now:

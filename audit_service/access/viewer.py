@@ -9,14 +9,14 @@ from werkzeug.exceptions import Forbidden, Unauthorized
 
 from audit_service.access.tokens import KnownTokens, find_token, is_use_due, note_use
 from audit_service.context import Viewer, current_context, note_away, read_session, write_session
-from audit_service.events.request_info import USERNAME_LIMIT, network_of, parse_address
+from audit_service.events.request_info import network_of, parse_address
 from audit_service.storage.outages import DATABASE_ERRORS
 from audit_service.trail.looks import question_details
+from audit_service.values import limits
 from audit_service.values.text import clean
 from audit_service.vocabulary import AdminAction, Role, Scope
 
 _EXTENSION = "audit_known_tokens"
-TARGET_LIMIT = 255  # characters
 SEES_ALL = (Role.AUDITOR, Role.ADMIN)
 
 _BY_TOKEN = "send 'Authorization: Bearer TOKEN' ('audit-service tokens add --scope {} --name NAME' makes a token)"  # noqa: S105 - words
@@ -76,7 +76,7 @@ def require_token(scope: Scope) -> str:
 
 def owner_of_view(viewer: Viewer) -> str | None:
     """Return the only username whose events *viewer* may see; null if all may be seen."""
-    return None if viewer.role in SEES_ALL else clean(viewer.name, USERNAME_LIMIT)  # as it is stored
+    return None if viewer.role in SEES_ALL else clean(viewer.name, limits.USERNAME)  # as it is stored
 
 
 def viewer_for(*, auditors_only: bool) -> Viewer:
@@ -93,7 +93,7 @@ def record_reading(viewer: Viewer, action: AdminAction = AdminAction.HISTORY_REA
     if owner_of_view(viewer) is not None:
         return
     audit, details = current_context(), question_details(dict(request.args.lists()))
-    look = audit.actor(viewer.name).did(action, clean(request.path, TARGET_LIMIT), details)
+    look = audit.actor(viewer.name).did(action, clean(request.path, limits.TARGET), details)
     audit.accesses.record(look, audit.record)
 
 

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from audit_service.errors import NotConfiguredError
 from audit_service.events.admin import Actor
-from audit_service.events.request_info import USERNAME_LIMIT
 from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine
 from audit_service.storage.schema import require_newest
+from audit_service.values import limits
 from audit_service.values.text import clean
 
 
@@ -26,7 +26,7 @@ def actor(settings: Settings | None = None) -> Actor:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container's user without a name
         user = str(os.getuid())
-    return Actor(name=clean(f"cli:{user}", USERNAME_LIMIT), app=settings.app_name or "audit_service")
+    return Actor(name=clean(f"cli:{user}", limits.USERNAME), app=settings.app_name or "audit_service")
 
 
 @contextmanager

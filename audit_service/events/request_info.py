@@ -11,14 +11,12 @@ import msgspec
 from flask import Request, has_request_context, request, session
 from uuid_utils import uuid4
 
+from audit_service.values import limits
 from audit_service.values.text import clean
 from audit_service.values.typed import Nearly
 
-USERNAME_LIMIT = 255
-USER_AGENT_LIMIT = 512
-PATH_LIMIT = 2048
 _REQUEST_ID_KEY = "audit_service.request_id"
-_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}")
+_REQUEST_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:/+=-]{{0,{limits.REQUEST_ID - 1}}}")
 
 
 _MAPPED_BITS = 96  # of an IPv4-mapped IPv6 address, before the IPv4 address
@@ -110,7 +108,7 @@ def client() -> Client:
     return Client(
         remote_addr=parse_address(current.remote_addr),
         request_id=environ[_REQUEST_ID_KEY],
-        user_agent=clean(agent, USER_AGENT_LIMIT) if agent else None,
+        user_agent=clean(agent, limits.USER_AGENT) if agent else None,
     )
 
 
@@ -123,10 +121,10 @@ def target() -> Target:
         return Target()
     name = session.get("username")
     return Target(
-        http_method=clean(request.method, 16),
-        path=clean(request.path, PATH_LIMIT),
-        endpoint=clean(request.endpoint, 255) if request.endpoint else None,
-        username=clean(name, USERNAME_LIMIT) if isinstance(name, str) else None,
+        http_method=clean(request.method, limits.HTTP_METHOD),
+        path=clean(request.path, limits.PATH),
+        endpoint=clean(request.endpoint, limits.ENDPOINT) if request.endpoint else None,
+        username=clean(name, limits.USERNAME) if isinstance(name, str) else None,
     )
 
 

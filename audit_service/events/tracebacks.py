@@ -5,11 +5,8 @@ import re
 import traceback
 from pathlib import Path
 
+from audit_service.values import limits
 from audit_service.values.text import clean, clean_lines
-
-TYPE_LIMIT = 255
-MESSAGE_LIMIT = 2000
-TRACEBACK_LIMIT = 16_384
 
 _NAMES = (
     r"passw(?:or)?d|passwd|passphrase|pwd|secret|token|api[_-]?key|private[_-]?key|credentials?|session(?:[_-]?id)?"
@@ -52,7 +49,7 @@ def exception_type(error: BaseException) -> str:
     """Return the qualified name, e.g. ``sqlalchemy.exc.OperationalError``; built-ins without a module."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    return clean(name, TYPE_LIMIT)
+    return clean(name, limits.EXCEPTION_TYPE)
 
 
 def message(error: BaseException) -> str:
@@ -61,15 +58,15 @@ def message(error: BaseException) -> str:
         text = str(error)
     except Exception:  # noqa: BLE001 - a broken __str__ must not cost the event
         text = "<the exception has no printable message>"
-    return clean_lines(scrub(text[: 4 * MESSAGE_LIMIT])[:MESSAGE_LIMIT], MESSAGE_LIMIT)
+    return clean_lines(scrub(text[: 4 * limits.MESSAGE])[: limits.MESSAGE], limits.MESSAGE)
 
 
 def format_traceback(error: BaseException) -> str:
     """Return the frames, without locals, and the scrubbed messages of *error* and its causes; the newest part stays."""
     formatted = "".join(traceback.TracebackException.from_exception(error, limit=-40, compact=True).format())
-    if len(formatted) > 2 * TRACEBACK_LIMIT:  # cut between lines: a secret must not lose the name it is known by
-        formatted = formatted[-2 * TRACEBACK_LIMIT :].partition("\n")[2] or "(one line, too long to keep)"
-    return clean_lines(scrub(formatted), TRACEBACK_LIMIT)
+    if len(formatted) > 2 * limits.TRACEBACK:  # cut between lines: a secret must not lose the name it is known by
+        formatted = formatted[-2 * limits.TRACEBACK :].partition("\n")[2] or "(one line, too long to keep)"
+    return clean_lines(scrub(formatted), limits.TRACEBACK)
 
 
 def fingerprint(error: BaseException) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 
-from audit_service.events.request_info import USERNAME_LIMIT
+from audit_service.values import limits
 from audit_service.values.text import REPLACEMENT, clean
 
 MASKED = "***"
@@ -25,9 +25,9 @@ def unknown(username: str, policy: str, key: Callable[[], str]) -> str:
     is the same text, as long as the key stays); or "mask" it, so that nothing is left. A kept name that stands for
     others is marked, so that nobody writes these by hand.
     """
-    name = clean(username, USERNAME_LIMIT)
+    name = clean(username, limits.USERNAME)
     if policy == "keep":
-        return clean(REPLACEMENT + name, USERNAME_LIMIT) if is_reserved(name) else name
+        return clean(REPLACEMENT + name, limits.USERNAME) if is_reserved(name) else name
     if policy == "mask":
         return MASKED
     digest = hmac.digest(f"unknown usernames {key()}".encode(), name.encode(), hashlib.sha256)

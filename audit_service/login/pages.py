@@ -4,10 +4,9 @@ from flask import Response, render_template, request
 from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 
-from audit_service.access.passwords import MAX_LENGTH, MIN_LENGTH
 from audit_service.context import Viewer, current_context
-from audit_service.events.request_info import USERNAME_LIMIT
 from audit_service.login.sessions import session_account
+from audit_service.values import limits
 from audit_service.values.text import fit
 from audit_service.web.answers import describe_and_log, page, problem
 
@@ -30,7 +29,7 @@ def login_page(message: str = "", status: int = 200, error: Exception | None = N
     html = render_template(
         "audit_service/login.html",
         message=message,
-        username=fit(username, USERNAME_LIMIT) or "",
+        username=fit(username, limits.USERNAME) or "",
         next=request.args.get("next", ""),
         is_passwordless=current_context().settings.login == "passwordless",
     )
@@ -40,7 +39,11 @@ def login_page(message: str = "", status: int = 200, error: Exception | None = N
 def password_page(username: str, message: str = "", status: int = 200, error: Exception | None = None) -> Response:
     """Show the form that changes one's own password."""
     html = render_template(
-        "audit_service/password.html", username=username, message=message, minimum=MIN_LENGTH, maximum=MAX_LENGTH
+        "audit_service/password.html",
+        username=username,
+        message=message,
+        minimum=limits.PASSWORD_MIN,
+        maximum=limits.PASSWORD_MAX,
     )
     return page(html, status, error)
 

@@ -13,18 +13,16 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, ServiceUnavai
 from audit_service.context import current_context
 from audit_service.errors import BusyError, IdTakenError, ItemError, TakenError
 from audit_service.events.logins import NewLogin
-from audit_service.events.request_info import USER_AGENT_LIMIT, USERNAME_LIMIT, network_of, parse_address
+from audit_service.events.request_info import network_of, parse_address
 from audit_service.events.usernames import is_reserved
 from audit_service.login.credentials import require_whole_body
+from audit_service.values import limits
 from audit_service.values.details import normal_details
 from audit_service.values.text import clean
 from audit_service.values.typed import convert, title_of
 from audit_service.vocabulary import Method, Outcome, Reason
 
-LIST_LIMIT = 500
-BODY_LIMIT = 1024 * 1024  # bytes
-TEXT_LIMIT = 1024  # characters of any text; what is stored is shorter
-AHEAD = timedelta(minutes=5)  # clocks differ
+AHEAD = timedelta(minutes=limits.REPORT_MINUTES_AHEAD)
 UUID_VERSION = 7
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -34,7 +32,7 @@ ReasonName = Annotated[Reason, Meta(title="one of " + ", ".join(f"`{reason}`" fo
 Address = Annotated[str, Meta(title="an IPv4 or IPv6 address")]
 Text = Annotated[str, Meta(title="a text")]
 Time = Annotated[datetime, Meta(tz=True, title="an RFC 3339 time with its offset, such as 2026-01-31T12:00:00Z")]
-App = Annotated[str, Meta(min_length=1, max_length=64, title="a text of 1 to 64 characters")]
+App = Annotated[str, Meta(min_length=1, max_length=limits.APP, title=f"a text of 1 to {limits.APP} characters")]
 EventId = Annotated[UUID, Meta(title="a UUIDv7 (RFC 9562)")]
 
 
@@ -61,9 +59,9 @@ def read_reports(token_name: str) -> list[NewLogin]:
     """Return the logins that the JSON body reports.
 
     Raises ``ItemError`` (422), which names the first item that is wrong, ``BadRequest``, ``UnsupportedMediaType``, or
-    ``RequestEntityTooLarge`` for more than 500.
+    ``RequestEntityTooLarge`` for more than ``limits.REPORTS``.
     """
-    request.max_content_length = BODY_LIMIT
+    request.max_content_length = limits.REPORTS_BYTES
     require_whole_body(request)
     if not request.is_json:
         raise UnsupportedMediaType("send reported logins as application/json")
@@ -74,7 +72,7 @@ def read_reports(token_name: str) -> list[NewLogin]:
     items = body if isinstance(body, list) else [body]
     if not items or not isinstance(body, list | dict):
         raise BadRequest('send a JSON object, {"username": "…", "outcome": "…"}, or a list of them')
-    most = min(LIST_LIMIT, current_context().settings.queue_limit)
+    most = min(limits.REPORTS, current_context().settings.queue_limit)
     if len(items) > most:
         raise RequestEntityTooLarge(f"a list may have {most} items, this one has {len(items)}")
     events = [_event(place, item, token_name) for place, item in enumerate(items)]
@@ -122,7 +120,7 @@ def _event(place: int, item: Any, token_name: str) -> NewLogin:
         network=network_of(address),
         outcome=report.outcome,
         reason=(report.reason or Reason.OTHER) if report.outcome == Outcome.FAILURE else None,
-        user_agent=clean(report.user_agent, USER_AGENT_LIMIT) if report.user_agent else None,
+        user_agent=clean(report.user_agent, limits.USER_AGENT) if report.user_agent else None,
         method=Method.REPORTED,
         details=normal_details({"token": token_name}),
     )
@@ -155,7 +153,7 @@ def _app(place: int, report: Report, token_name: str) -> str:
 def _username(place: int, report: Report) -> str:
     if report.reason is Reason.UNKNOWN_USER:
         return current_context().unknown_username(report.username)
-    name = clean(report.username, USERNAME_LIMIT)
+    name = clean(report.username, limits.USERNAME)
     if is_reserved(name):
         what = f"{name[:64]!r} stands for other names: only a failure with the reason unknown_user may hold it"
         raise _wrong(place, "username", what)
@@ -179,7 +177,7 @@ def _report(place: int, item: Any) -> Report:
 
 def _value(place: int, name: str, value: Any, annotation: Any) -> Any:
     try:
-        return convert(clean(value, TEXT_LIMIT) if isinstance(value, str) else value, annotation)
+        return convert(clean(value, limits.REPORT_TEXT) if isinstance(value, str) else value, annotation)
     except ValueError as error:
         raise _wrong(place, name, str(error)) from None
 

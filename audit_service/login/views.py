@@ -10,7 +10,6 @@ from audit_service.access.accounts import replace_password
 from audit_service.access.viewer import presented_token, require_token
 from audit_service.context import current_context, write_session
 from audit_service.errors import AccountError, ParameterError
-from audit_service.events.request_info import USERNAME_LIMIT
 from audit_service.events.usernames import is_reserved
 from audit_service.login.attempts import WRONG_CREDENTIALS, authenticate
 from audit_service.login.credentials import read_texts
@@ -26,6 +25,7 @@ from audit_service.login.sessions import (
 )
 from audit_service.receivers import stored
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
+from audit_service.values import limits
 from audit_service.values.text import fit
 from audit_service.vocabulary import Reason, Scope
 from audit_service.web.answers import OUR_ERRORS, json_answer, register_errors
@@ -56,7 +56,7 @@ def login() -> AnyResponse:
     if not username.strip():
         raise ParameterError("username", "please enter a username")
     if method == "passwordless":
-        name = fit(username, USERNAME_LIMIT)
+        name = fit(username, limits.USERNAME)
         if not name or is_reserved(name):
             stored(login_failed_signal.send(_app(), username=username, reason=Reason.DENIED, method=method))
             raise Unauthorized(WRONG_CREDENTIALS)

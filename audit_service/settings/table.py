@@ -9,10 +9,10 @@ from sqlalchemy.engine import URL, make_url
 
 from audit_service.errors import SettingsError
 from audit_service.settings import data_folder
+from audit_service.values import limits
 from audit_service.values.typed import description_of, title_of
 
 EMBEDDED = "audit.db"  # the embedded database's file
-APP_LIMIT = 64  # characters
 
 
 def _number(low: int, high: int, meaning: str) -> Meta:
@@ -73,8 +73,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             str,
             Meta(
                 min_length=1,
-                max_length=APP_LIMIT,
-                title="a text of 1 to 64 characters",
+                max_length=limits.APP,
+                title=f"a text of 1 to {limits.APP} characters",
                 description="stored as `app` in events",
             ),
         ]

@@ -178,7 +178,7 @@ class Token(Base):
     __table_args__ = (UniqueConstraint("name"), UniqueConstraint("token_hash"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(limits.TOKEN_NAME))
     token_hash: Mapped[str] = mapped_column(String(64))
     scope: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

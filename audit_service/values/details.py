@@ -4,11 +4,8 @@ from typing import Any
 
 import msgspec
 
+from audit_service.values import limits
 from audit_service.values.text import clean
-
-LIMIT = 4096  # bytes of JSON
-DEPTH = 16
-MAX_NUMBER = 2**53  # beyond it readers of JSON lose digits (RFC 8259, section 6)
 
 
 def normal_details(details: object) -> dict[str, Any] | None:
@@ -21,14 +18,14 @@ def normal_details(details: object) -> dict[str, Any] | None:
         return None
     if not isinstance(details, dict):
         raise ValueError(f"details must be a dict, not {type(details).__name__}")  # noqa: TRY004 - one error for all
-    normal = _object(details, DEPTH)
-    if len(msgspec.json.encode(normal)) > LIMIT:
-        raise ValueError(f"details must be at most {LIMIT} bytes of JSON")
+    normal = _object(details, limits.DETAILS_DEPTH)
+    if len(msgspec.json.encode(normal)) > limits.DETAILS_BYTES:
+        raise ValueError(f"details must be at most {limits.DETAILS_BYTES} bytes of JSON")
     return normal or None
 
 
 def _object(value: dict[Any, Any], depth: int) -> dict[str, Any]:
-    items = {clean(str(key), LIMIT): _normal(item, depth - 1) for key, item in value.items()}
+    items = {clean(str(key), limits.DETAILS_BYTES): _normal(item, depth - 1) for key, item in value.items()}
     if len(items) < len(value):
         raise ValueError("details must not have keys that are the same once they are clean text")
     return dict(sorted(items.items(), key=lambda item: (len(item[0].encode()), item[0].encode())))
@@ -36,13 +33,13 @@ def _object(value: dict[Any, Any], depth: int) -> dict[str, Any]:
 
 def _normal(value: Any, depth: int) -> Any:
     if depth == 0:
-        raise ValueError(f"details must be at most {DEPTH} levels deep")
+        raise ValueError(f"details must be at most {limits.DETAILS_DEPTH} levels deep")
     match value:
         case None | bool():
             return value
         case str():
-            return clean(value, LIMIT)
-        case int() | float() if -MAX_NUMBER <= value <= MAX_NUMBER:  # which is not true of NaN
+            return clean(value, limits.DETAILS_BYTES)
+        case int() | float() if -limits.DETAILS_NUMBER <= value <= limits.DETAILS_NUMBER:  # which is not true of NaN
             return value + 0  # turns -0.0 into 0.0
         case int() | float():
             raise ValueError("details must not contain numbers that readers of JSON do not agree on")

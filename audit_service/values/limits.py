@@ -22,6 +22,8 @@ ENDPOINT = 255
 TARGET = 255
 DETAILS_BYTES = 4096  # of JSON; larger details are refused
 DETAILS_DEPTH = 16  # levels; deeper details are refused
+DETAILS_NUMBER = 2**53  # larger numbers are refused: readers of JSON lose digits (RFC 8259, section 6)
+UNKNOWN_REASON = 255  # of a reason that is none of ours, in the details
 
 # Questions about the history. What is beyond is refused.
 EVENTS = 1000  # in one answer
@@ -35,3 +37,14 @@ FILTER_VALUES = 100  # of one filter
 NETWORK_FILTER = 64  # the text of a network as it may be written
 TIME_ZONE = 64
 CURSOR = 512
+
+# Reports of logins. What is beyond is refused, a text is cut.
+REPORTS = 500  # in one list
+REPORTS_BYTES = 1024 * 1024  # of a body
+REPORT_TEXT = 1024  # of any text, before it is cut to what is stored
+REPORT_MINUTES_AHEAD = 5  # of a time: clocks differ
+
+# Accounts and tokens. What is beyond is refused.
+PASSWORD_MIN = 12
+PASSWORD_MAX = 256
+TOKEN_NAME = 64

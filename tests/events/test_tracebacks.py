@@ -5,6 +5,7 @@ import time
 import pytest
 
 from audit_service.events import tracebacks
+from audit_service.values import limits
 
 
 def caught(error: Exception) -> Exception:
@@ -47,7 +48,7 @@ def test_scrub(text: str, scrubbed: str) -> None:
 def test_bounds() -> None:
     error = caught(ValueError("x" * 100_000 + "\x00\ud800"))
     assert len(tracebacks.message(error)) == 2000
-    assert len(tracebacks.format_traceback(error)) <= tracebacks.TRACEBACK_LIMIT
+    assert len(tracebacks.format_traceback(error)) <= limits.TRACEBACK
 
 
 def test_a_deep_recursion_is_bounded() -> None:
@@ -59,7 +60,7 @@ def test_a_deep_recursion_is_bounded() -> None:
 
     with pytest.raises(RecursionError) as raised:
         endless(0)
-    assert 0 < len(tracebacks.format_traceback(raised.value)) <= tracebacks.TRACEBACK_LIMIT
+    assert 0 < len(tracebacks.format_traceback(raised.value)) <= limits.TRACEBACK
 
 
 class BrokenError(Exception):

@@ -18,13 +18,14 @@ from werkzeug.test import TestResponse
 
 from audit_service import LoginAudit, create_app
 from audit_service.access.accounts import add_account, disable, get_account, set_password
-from audit_service.access.passwords import MAX_LENGTH, hash_password, needs_rehash
+from audit_service.access.passwords import hash_password, needs_rehash
 from audit_service.access.throttle import RECORDED
 from audit_service.context import context_of
 from audit_service.errors import AccountError
 from audit_service.events import usernames
 from audit_service.storage.database import db
 from audit_service.storage.models import Account, RefusedAttempts
+from audit_service.values import limits
 from audit_service.vocabulary import Reason, Role
 from tests.conftest import ACTOR, PASSWORD
 from tests.factories import LoginFactory, SaveThrough
@@ -292,7 +293,7 @@ FAILING = {
     "empty": ("user", "", "bad_password"),
     "nobody's empty": ("nobody", "", "unknown_user"),
     "over-long": ("user", "x" * 50_000, "bad_password"),
-    "right and more": ("user", PASSWORD.ljust(MAX_LENGTH + 1), "bad_password"),
+    "right and more": ("user", PASSWORD.ljust(limits.PASSWORD_MAX + 1), "bad_password"),
     "surrogate": ("user", "\ud800", "bad_password"),
     "disabled": ("gone", PASSWORD, "inactive"),
     "disabled and wrong": ("gone", "wrong", "bad_password"),
@@ -312,7 +313,7 @@ def test_whatever_is_wrong_the_answer_and_the_work_are_the_same(
     assert "Retry-After" not in answer.headers
     ((password_hash, compared),) = verified
     assert extract_parameters(password_hash) == extract_parameters(hash_password("any"))
-    assert len(compared) <= MAX_LENGTH + 1
+    assert len(compared) <= limits.PASSWORD_MAX + 1
     assert reasons(app) == [reason]
 
 

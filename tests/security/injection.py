@@ -11,9 +11,9 @@ from urllib.parse import quote
 from flask import Flask
 from sqlalchemy import inspect, select, text
 
-from audit_service.access.passwords import MAX_LENGTH, MIN_LENGTH
 from audit_service.storage.database import Base
 from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent
+from audit_service.values import limits
 from audit_service.values.text import clean, fit
 from tests.conftest import PASSWORD
 from tests.faults import Progress
@@ -175,7 +175,7 @@ class Injection:
         change = {"current_password": payload, "new_password": "another good password"}
         self.logins_more(1, partial(self.expect, 401, "POST", "/account/password/", json=change, in_session=True))
         change = {"current_password": PASSWORD, "new_password": payload}
-        is_fit = MIN_LENGTH <= len(payload) <= MAX_LENGTH
+        is_fit = limits.PASSWORD_MIN <= len(payload) <= limits.PASSWORD_MAX
         self.expect(200 if is_fit else 400, "POST", "/account/password/", json=change, in_session=True)
         if is_fit:  # then it is the password, literally
             back = {"current_password": payload, "new_password": PASSWORD}
