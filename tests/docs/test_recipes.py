@@ -80,5 +80,6 @@ def test_a_field_is_made_as_the_recipe_says(copy: Path, empty_database_url: str,
 def test_the_recipe_of_a_field_names_all_files(copy: Path) -> None:
     changed = {step.file for step in steps()}
     assert len(changed) == FILES
-    run(copy, "pytest", "-q", "-p", "no:cacheprovider", "tests/docs/test_reference.py", "tests/events/test_kinds.py")
+    options = ("-q", "-p", "xdist.plugin", "-p", "no:cacheprovider")  # conftest has a hook of xdist
+    run(copy, "pytest", *options, "tests/docs/test_reference.py", "tests/events/test_kinds.py")
     run(copy, "ruff", "check", "--no-cache", *(name for name in changed if name.endswith(".py")))
