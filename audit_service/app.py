@@ -86,7 +86,7 @@ def _ready_answer(app: Flask, error: HTTPException) -> ReadyAnswer:
 def _warn(app: Flask, settings: Settings) -> None:
     if settings.login == "passwordless":
         app.logger.warning(
-            "anybody gets in under any name, and reads the logins of that name (AUDIT_LOGIN is passwordless): "
+            "any name logs in without a password, and reads the logins of that name (AUDIT_LOGIN is passwordless): "
             "for demonstrations only"
         )
     if settings.throttle == "off":

@@ -30,7 +30,7 @@ _AWAY = "audit_service.database_is_away"
 
 @dataclass(frozen=True)
 class Viewer:
-    """Who asks for the history: an account with its role, or a token that may read all."""
+    """A reader of the history: an account with its role, or a token that may read all."""
 
     name: str
     role: Role
@@ -73,7 +73,7 @@ class AuditContext:
         return usernames.unknown(username, self.settings.unknown_usernames, self.signing_key)
 
     def actor(self, name: str) -> Actor:
-        """Return who does something in the current request."""
+        """Return *name* as the actor of an admin event in the current request."""
         client = request_info.client()
         return Actor(name=name, app=self.app_name, remote_addr=client.remote_addr, request_id=client.request_id)
 

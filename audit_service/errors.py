@@ -65,7 +65,7 @@ class IdTakenError(AuditError):
 
 
 class AuditUnavailable(AuditError):  # noqa: N818 - the word that the guarantees use
-    """The event is not durable anywhere. Whoever catches this must not answer with success."""
+    """The event is not durable anywhere. The one that catches this must not answer with success."""
 
 
 class BusyError(AuditUnavailable):

@@ -46,7 +46,10 @@ def connect() -> None:
 
 
 def require_connected() -> None:
-    """Raise ``NotConfiguredError`` unless every audit receiver is connected: a signal that nobody hears is no error."""
+    """Raise ``NotConfiguredError`` unless every audit receiver is connected.
+
+    To send a signal that has no receiver is no error.
+    """
     for signal, receiver in _RECEIVERS.items():
         if receiver not in signal.receivers_for(ANY):
             raise NotConfiguredError(
@@ -55,7 +58,7 @@ def require_connected() -> None:
 
 
 def stored(answers: Iterable[tuple[Any, Any]]) -> UUID:
-    """Return the event's id out of the *answers* of ``send``; raise ``AuditUnavailable`` if nobody stored an event."""
+    """Return the event's id out of the *answers* of ``send``; raise ``AuditUnavailable`` if no receiver stored one."""
     for receiver, answer in answers:
         if receiver in _RECEIVERS.values():
             event_id: UUID = answer

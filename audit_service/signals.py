@@ -9,7 +9,7 @@ Send them from inside an application context, with the Flask app as sender or wi
 Arguments of all three:
 
 ``username``  str, required. As typed; cleaned (see ``text.clean``) and cut to 255 characters.
-``method``    str, optional: how the user proved who they are, e.g. "password".
+``method``    str, optional: how the user proved their identity, e.g. "password".
 ``details``   dict, optional: more facts, up to 4 KiB as JSON. Never put a secret here.
 
 ``login_failed_signal`` also takes ``reason``, a ``vocabulary.Reason`` or its value, default "other". Any other text is

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What somebody did."""
+    """What a user did."""
 
     LOGIN = "login"
     LOGOUT = "logout"
@@ -18,7 +18,7 @@ class Outcome(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a login failed. Auditors see it; whoever tried to log in never does."""
+    """Why a login failed. Auditors see it; the answer to the login never has it."""
 
     UNKNOWN_USER = "unknown_user"
     BAD_PASSWORD = "bad_password"  # noqa: S105 - a word, not a password
@@ -40,7 +40,7 @@ class Method(StrEnum):
 
 
 class AdminAction(StrEnum):
-    """What was done to accounts, tokens and the recording itself, and who looked at the history."""
+    """What was done to accounts, tokens and the recording itself, and looks at the history."""
 
     ACCOUNT_ADDED = "account_added"
     ACCOUNT_DISABLED = "account_disabled"

@@ -29,7 +29,7 @@ def is_ours(_item: object, name: str | None, type_: str, reflected: bool, model:
 
 
 def run(engine: Engine) -> None:
-    """Migrate in one transaction; who comes second waits, and then finds the work done."""
+    """Migrate in one transaction; a second process waits, and then finds the work done."""
     with engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             driver: Any = connection.connection.dbapi_connection

@@ -1,1 +1,1 @@
-"""Who is asking and what they may see: accounts, passwords, tokens, throttle."""
+"""Authentication and what it opens: accounts, passwords, tokens, the throttle, the viewer of a request."""

@@ -1,4 +1,4 @@
-"""Accounts of the service itself: who can log in, with which role. A change and its admin event are one transaction.
+"""Accounts that can log in to the service itself. A change of one and its admin event are one transaction.
 
 Changes that overlap follow one rule, here and in ``tokens``: lock the row, look at its state under the lock, change it,
 and append the event last. So what happens once is recorded once, and the trail is never held while a row is waited for.
@@ -61,7 +61,7 @@ def list_accounts(session: Session) -> list[Account]:
 def find_account(session: Session, username: str) -> Account | None:
     """Return the account of that name, in any Unicode form."""
     name = fit(username, limits.USERNAME)
-    if name is None:  # it is nobody's name, and the database would not take it
+    if name is None:  # no account has such a name, and the database would not take it
         return None
     return session.scalars(select(Account).where(Account.username == name)).one_or_none()
 
@@ -86,7 +86,7 @@ def set_password(session: Session, account: Account, password: str, *, by: Actor
 def replace_password(session: Session, checked: Account, password: str, *, by: Actor) -> Account | None:
     """Like ``set_password``, if what was *checked* of the account, read before in another session, still holds.
 
-    Returns the account as it is then, or null if it was removed or disabled since, or has another password or other
+    Returns the account as it is then, or None if it was removed or disabled since, or has another password or other
     sessions; then nothing is changed.
     """
     password_hash = _new_hash(password, checked)
@@ -108,7 +108,7 @@ def set_role(session: Session, account: Account, role: Role, *, by: Actor) -> No
 
 
 def disable(session: Session, account: Account, *, by: Actor) -> None:
-    """Let nobody in as this account, and end all its sessions; the caller commits."""
+    """Refuse logins to this account, and end all its sessions; the caller commits."""
     account = _lock_present(session, account)
     if account.disabled_at:
         return
@@ -134,7 +134,7 @@ def remove(session: Session, account: Account, *, by: Actor) -> None:
 
 
 def _lock(session: Session, account: Account) -> Account | None:
-    """Return the account as it is now, locked until the caller commits; null if it was removed."""
+    """Return the account as it is now, locked until the caller commits; None if it was removed."""
     query = select(Account).where(Account.id == account.id).with_for_update()
     return session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
 

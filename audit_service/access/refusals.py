@@ -57,7 +57,7 @@ class RefusalCounter:
                     self._next = _Batch()
                 try:
                     self._write(batch.counts)
-                except Exception as error:  # noqa: BLE001 - everybody in the batch hears of it
+                except Exception as error:  # noqa: BLE001 - each caller in the batch raises it
                     batch.error = error
                 batch.is_written = True
         if batch.error is not None:

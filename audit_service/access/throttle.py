@@ -48,7 +48,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 def find_refusal(session: Session, network: str | None, username: str, limits: Limits, now: datetime) -> Refusal | None:
-    """Return why *username*, as it is stored, may not try a password from *network* now; null if it may."""
+    """Return why *username*, as it is stored, may not try a password from *network* now; None if it may."""
     since = now - limits.window
     is_failure = [
         LoginEvent.outcome == Outcome.FAILURE.value,

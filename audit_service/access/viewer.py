@@ -1,4 +1,4 @@
-"""Who is asking, and what they may see."""
+"""The viewer of a request, an account or a token, and what it may see."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ _BY_SESSION = ", or log in at /login/ and send the session cookie"
 
 
 def current_viewer() -> Viewer:
-    """Return who asks: the presented token (it sees all), else the logged-in account. Raises ``Unauthorized`` (401).
+    """Return the presented token (it sees all), else the account that is logged in. Raises ``Unauthorized`` (401).
 
     A token that is presented and not valid is refused, whatever the session says (RFC 6750, section 3.1).
     """
@@ -37,7 +37,7 @@ def current_viewer() -> Viewer:
 
 
 def presented_token() -> str | None:
-    """Return what the request presents as its bearer token (RFC 6750, section 2.1); null if it presents none.
+    """Return what the request presents as its bearer token (RFC 6750, section 2.1); None if it presents none.
 
     Not by Werkzeug's ``request.authorization``, which raises for some headers that are no ASCII.
     """
@@ -75,12 +75,12 @@ def require_token(scope: Scope) -> str:
 
 
 def owner_of_view(viewer: Viewer) -> str | None:
-    """Return the only username whose events *viewer* may see; null if all may be seen."""
+    """Return the only username whose events *viewer* may see; None if all may be seen."""
     return None if viewer.role in SEES_ALL else clean(viewer.name, limits.USERNAME)  # as it is stored
 
 
 def viewer_for(*, auditors_only: bool) -> Viewer:
-    """Return who asks. Raises ``Unauthorized`` (401), and ``Forbidden`` (403) unless they may see what they ask for."""
+    """Return the viewer. Raises ``Unauthorized`` (401), and ``Forbidden`` (403) for one that may not see this."""
     viewer = current_viewer()
     if auditors_only and viewer.role not in SEES_ALL:
         _record_access_refused(viewer.name)
@@ -103,7 +103,7 @@ def _known_tokens() -> KnownTokens:
 
 
 def _note_use(token: Row[Any]) -> None:
-    """Keep the time of the last use, to the minute. A full disk or a lock keeps nobody from reading."""
+    """Keep the time of the last use, to the minute. A full disk or a lock is no reason to refuse the reading."""
     try:
         with write_session() as session:
             note_use(session, token.id)

@@ -15,7 +15,7 @@ _ROLE = click.Choice([role.value for role in Role])
 
 @click.group()
 def accounts() -> None:
-    """Who can log in to the service."""
+    """Accounts that can log in to the service."""
 
 
 @accounts.command()
@@ -49,7 +49,7 @@ def list_() -> None:
 @accounts.command()
 @click.argument("name", type=TEXT)
 def disable(name: str) -> None:
-    """Let nobody in as this account.
+    """Refuse logins to an account.
 
     Ends its sessions at once. 'enable' undoes it.
     """
@@ -77,7 +77,7 @@ def set_password(name: str, *, password_stdin: bool) -> None:
     """
     with open_session() as session:
         service.get_account(session, name)
-    password = _password(from_stdin=password_stdin)  # before the database is locked: nobody waits for who types
+    password = _password(from_stdin=password_stdin)  # before the database is locked: typing takes long
     with open_session(writes=True) as session:
         service.set_password(session, service.get_account(session, name), password, by=actor())
     click.echo(f"changed the password of {name!r} and ended its sessions")

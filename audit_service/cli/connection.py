@@ -20,7 +20,7 @@ from audit_service.values.text import clean
 
 
 def actor(settings: Settings | None = None) -> Actor:
-    """Return who runs the command: the user of the system, as ``cli:NAME``, whatever the environment says."""
+    """Return the system's user that runs the command, as ``cli:NAME``, whatever the environment says."""
     settings = settings or load_settings()
     try:
         user = pwd.getpwuid(os.getuid()).pw_name

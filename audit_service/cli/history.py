@@ -56,7 +56,7 @@ def _command(kind: Kind) -> click.Command:
             except ParameterError as error:
                 raise click.UsageError(f"--cursor: {error.detail}") from None
             items, position = list_events(session, question, limit=paging.limit, after=after)
-        # Before: who reads may leave in the middle.
+        # Before: the reader of the output may leave in the middle.
         record_look(AdminAction.HISTORY_READ, f"audit-service history {kind.collection}", given)
         if sys.stdout.isatty():
             echo_table(kind.columns, [[getattr(item, column) for column in kind.columns] for item in items])
@@ -75,7 +75,7 @@ for _kind in KINDS:
 
 
 def record_look(action: AdminAction, target: str, given: dict[str, Any]) -> None:
-    """Record that somebody looked, with which options. What cannot be recorded keeps nobody from reading."""
+    """Record the look and its options. If that fails the history is shown all the same."""
     try:
         with open_session(writes=True) as session:
             append_within(session.connection(), [actor().did(action, target, question_details(given))])

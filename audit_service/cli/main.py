@@ -28,7 +28,7 @@ class OneLineErrors(click.Group):
         except DATABASE_ERRORS as error:
             raise click.ClickException(_about_database(error, load_settings())) from None
         except OSError as error:
-            if error.errno == errno.EPIPE:  # whoever read our output has left: click ends quietly
+            if error.errno == errno.EPIPE:  # the reader of our output has left: click ends quietly
                 raise
             raise click.ClickException(f"the output cannot be written: {error.strerror}") from None
 
@@ -50,7 +50,7 @@ def _about_database(error: Exception, settings: Settings) -> str:
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="audit-service")
 def main() -> None:
-    """Login audit service: a durable trail of who logged in. Settings are AUDIT_* variables; see docs/reference.md."""
+    """Login audit service: a durable trail of logins. Settings are AUDIT_* variables; see docs/reference.md."""
 
 
 main.add_command(server.setup)

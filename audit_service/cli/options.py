@@ -25,7 +25,7 @@ def options(*kinds: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., A
                 f"--{field.name.replace('_', '-')}",
                 field.name,
                 type=TEXT,
-                multiple=True,  # of each: who gives one twice that may be given once shall hear so
+                multiple=True,  # of each: one that may be given once is refused when it is given twice
                 metavar="TEXT",
                 help=f"{meaning[:1].upper()}{meaning[1:]}: {title}.{default}",
             )(command)

@@ -7,7 +7,7 @@ import click
 
 
 def echo_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print *rows* in columns as wide as their widest cell; nulls are empty, times are UTC to the second."""
+    """Print *rows* in columns as wide as their widest cell; None is empty, times are UTC to the second."""
     cells = [list(headings), *([_text(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:

@@ -1,4 +1,4 @@
-"""The login views of the service: a page and JSON, sessions, and who you are."""
+"""The login views of the service, as pages and JSON, and their sessions."""
 
 from audit_service.login.attempts import init_attempts
 from audit_service.login.pages import error_answer

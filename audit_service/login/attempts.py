@@ -1,4 +1,4 @@
-"""One attempt to prove who you are by a password: throttled, checked, and recorded when it fails."""
+"""One attempt to log in with a password: throttled, checked, and recorded when it fails."""
 
 import math
 import threading
@@ -49,7 +49,7 @@ class _Turns:
     def of(self, network: str | None, timeout: float) -> Iterator[None]:
         lock = self._locks[hash(network) % len(self._locks)]
         if not lock.acquire(timeout=timeout):
-            raise ServiceUnavailable("too many are logging in at the moment; please try again in a minute")
+            raise ServiceUnavailable("too many logins at the moment; please try again in a minute")
         try:
             yield
         finally:
@@ -164,7 +164,7 @@ def _words(seconds: int) -> str:
 
 
 def _rehash(account: Account, password: str) -> None:
-    """Keep the hash with today's parameters. The old one works, too: a failure keeps nobody out."""
+    """Keep the hash with today's parameters. The old one works, too: if this fails the login goes on."""
     change = update(Account).where(Account.id == account.id, Account.password_hash == account.password_hash)
     password_hash = hash_password(password)
     try:

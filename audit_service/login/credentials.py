@@ -1,4 +1,4 @@
-"""What a request of somebody who logs in says, as a form or as JSON."""
+"""The fields of a login request, sent as a form or as JSON."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Answers for people with a browser, where others get JSON."""
+"""Pages for browsers, where other clients get JSON."""
 
 from flask import Response, render_template, request
 from flask.globals import request_ctx

@@ -1,4 +1,4 @@
-"""Log in, log out, who am I. A view decides and sends a signal; it answers with success only once that is stored."""
+"""Log in, log out, change the password. A view sends a signal, and answers with success once that is stored."""
 
 import re
 
@@ -47,7 +47,7 @@ def login_form() -> Response:
 def login() -> AnyResponse:
     """Log in with a form or JSON: 200 or 303, 401 with one text for every failure, 429, 503 if it cannot be recorded.
 
-    With a token of the scope ``report`` nobody logs in: logins that another app has checked are recorded.
+    With a token of the scope ``report`` it begins no session: it records logins that another app has checked.
     """
     if presented_token() is not None:
         return report()
@@ -92,7 +92,7 @@ def logout() -> AnyResponse:
 
 @blueprint.get("/")
 def index() -> AnyResponse:
-    """Say who you are."""
+    """Show the name and the role of the account that is logged in."""
     viewer = session_viewer()
     if is_browser():
         return index_page(viewer) if viewer else redirect("/login/", 303)
@@ -135,7 +135,7 @@ def change_password() -> AnyResponse:
 
 
 def _own_path(path: str) -> str:
-    """Return *path* if it is one of this site, else "/": nobody is sent elsewhere by a link to our login form."""
+    """Return *path* if it is one of this site, else "/": a link to our login form must not lead elsewhere."""
     # Browsers take "//host", "/\\host" and what has control characters in it for addresses of other sites.
     return path if re.fullmatch(r"/(?![/\\])[!-\[\]-~]*", path) else "/"
 

@@ -1,1 +1,1 @@
-"""What those who run the service look at: readiness and logs."""
+"""What an operator looks at: readiness and logs."""

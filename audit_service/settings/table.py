@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         _choice(
             "password",
             "passwordless",
-            meaning="how users log in; `passwordless` lets anybody in under any name: for demonstrations only",
+            meaning="how users log in; `passwordless` lets any name in without a password: for demonstrations only",
         ),
     ] = "password"
     host: Annotated[
@@ -170,7 +170,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def spool_path(self) -> Path | None:
-        """The file of the spool, null if it is off."""
+        """The file of the spool, None if it is off."""
         return self.data_path / "spool.db" if self.spool == "on" else None
 
     def make_data_dir(self) -> Path:

@@ -50,7 +50,7 @@ db = SQLAlchemy(model_class=Base)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time, in UTC, to the microsecond. Naive times are refused: nobody can tell what they mean."""
+    """An aware time, in UTC, to the microsecond. Naive times are refused: they do not say which moment they mean."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -137,7 +137,7 @@ def make_engine(url: URL, *, writes: bool = False, connect_args: Mapping[str, An
 def make_writer(engine: Engine) -> Engine:
     """Return the engine for changes in the database of *engine*: on SQLite one whose transactions begin as writers.
 
-    Else a change that begins with a look would fail if somebody else has written since.
+    Else a change that begins with a look would fail if another connection has written since.
     """
     if not is_sqlite(engine):
         return engine

@@ -135,7 +135,7 @@ class TrailIdentity(Base):
 
 
 class Account(Base):
-    """Somebody who can log in to the service itself."""
+    """An account that can log in to the service itself."""
 
     __tablename__ = "audit_accounts"
     __table_args__ = (UniqueConstraint("username"),)
@@ -150,7 +150,7 @@ class Account(Base):
 
 
 class EndedSession(Base):
-    """A session that somebody ended before its time: whoever kept a copy of its cookie is nobody."""
+    """A session that was ended before its time: a copy of its cookie is worthless."""
 
     __tablename__ = "audit_ended_sessions"
 

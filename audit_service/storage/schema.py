@@ -41,7 +41,7 @@ def newest_revision() -> str:
 
 
 def fault_of(revision: str | None) -> str | None:
-    """Return what is wrong with a database at *revision*, and the remedy; null for the one that this code needs."""
+    """Return what is wrong with a database at *revision*, and the remedy; None for the one that this code needs."""
     newest = newest_revision()
     if revision == newest:
         return None
@@ -56,18 +56,18 @@ def fault_of(revision: str | None) -> str | None:
 
 
 def current_revision(engine: Engine) -> str | None:
-    """Return the revision that the database is at; null if it was never migrated."""
+    """Return the revision that the database is at; None if it was never migrated."""
     with engine.connect() as connection:
         return read_revision(connection)
 
 
 def read_revision(connection: Connection) -> str | None:
-    """Return the revision of the database behind *connection*; null if it was never migrated."""
+    """Return the revision of the database behind *connection*; None if it was never migrated."""
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
 def migrate(engine: Engine, revision: str = "head") -> str | None:
-    """Upgrade the database to *revision*; return the one that it was at, null if it was never migrated.
+    """Upgrade the database to *revision*; return the one that it was at, None if it was never migrated.
 
     A SQLite file that is missing is made, for its owner only. One process at a time; what fails is rolled back whole.
     Raises ``NotConfiguredError`` when the file cannot be made, or the database is at a revision that this version of

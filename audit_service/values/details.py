@@ -9,7 +9,7 @@ from audit_service.values.text import clean
 
 
 def normal_details(details: object) -> dict[str, Any] | None:
-    """Return *details* with clean text and its keys in the order of PostgreSQL's JSONB; null for null and for ``{}``.
+    """Return *details* with clean text and its keys in the order of PostgreSQL's JSONB; None for None and for ``{}``.
 
     Raises ``ValueError`` for what is no JSON object, is larger than 4 KiB as JSON or deeper than 16 levels, has keys
     that become the same, or has numbers that readers of JSON do not agree on.

@@ -25,7 +25,7 @@ class _Window:
 class Flood(Generic[K]):
     """Counts in memory, for any number of threads. A key's window begins with its first event.
 
-    The keys are bounded: further ones are counted together, as the key null.
+    The keys are bounded: further ones are counted together, as the key None.
     """
 
     def __init__(self, window: timedelta, *, recorded: int = RECORDED, keys: int = KEYS) -> None:

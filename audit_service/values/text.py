@@ -6,7 +6,7 @@ import unicodedata
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 # Lone surrogates, control characters (NUL, CR, LF, escape sequences), what turns the direction of text around and what
-# nobody sees: PostgreSQL refuses NUL, its driver the surrogates, and the others make one name look like another.
+# is not seen: PostgreSQL refuses NUL, its driver the surrogates, and the others make one name look like another.
 _UNSEEN = "\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f"
 _UNFIT = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{_UNSEEN}]")
 _UNFIT_IN_LINES = re.compile(f"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff{_UNSEEN}]")
@@ -26,6 +26,6 @@ def clean_lines(text: str, limit: int) -> str:
 
 
 def fit(text: str, limit: int) -> str | None:
-    """Return *text* in NFC if it can be stored without any other change; null if ``clean`` would replace or cut."""
+    """Return *text* in NFC if it can be stored without any other change; None if ``clean`` would replace or cut."""
     normal = None if _UNFIT.search(text) else unicodedata.normalize("NFC", text)
     return normal if normal is not None and len(normal) <= limit else None

@@ -109,7 +109,7 @@ def _unavailable(error: Exception) -> str:
 def _log(what: str, cause: BaseException | None) -> None:
     """Log why a request is answered 503: once a minute for each reason, and then how many others were.
 
-    Anybody can ask while the database is away, and a line for each answer would fill a disk.
+    Any client can ask while the database is away, and a line for each answer would fill a disk.
     """
     new: Flood[str] = Flood(LOG_INTERVAL, recorded=1, keys=100)
     answers: Flood[str] = current_app.extensions.setdefault(_EXTENSION, new)

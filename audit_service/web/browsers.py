@@ -35,7 +35,8 @@ def forbid_other_sites() -> None:
     """Raise ``Forbidden`` (403) for an unsafe request that a browser sends for another site.
 
     As Go's ``http.CrossOriginProtection`` does: by Fetch Metadata (``Sec-Fetch-Site``), and for browsers that do not
-    send it by comparing ``Origin`` (RFC 6454) with ``Host``. Who sends neither is no browser, and needs no token.
+    send it by comparing ``Origin`` (RFC 6454) with ``Host``. A client that sends neither is no browser, and needs no
+    token.
     """
     current = real_request()
     if current.method in _SAFE:

@@ -6,7 +6,7 @@ PATH = "/api/problems/"
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """A kind of problem: its status, the last part of its URI, and what it means for who meets it."""
+    """A kind of problem: its status, the last part of its URI, and what it means."""
 
     status: int
     name: str
@@ -16,9 +16,9 @@ class Kind(msgspec.Struct, frozen=True):
 KINDS = [
     Kind(400, "invalid-request", "The request cannot be understood; `detail` says why."),
     Kind(400, "invalid-parameter", "The parameter, field or header that `parameter` names cannot be used."),
-    Kind(401, "not-authenticated", "Who asks is not known: there is no valid token, session or password."),
-    Kind(403, "not-allowed", "Who asks is known, and may not do this."),
-    Kind(404, "not-found", "There is nothing at this address, or nothing that who asks may see."),
+    Kind(401, "not-authenticated", "The request has no valid token, session or password."),
+    Kind(403, "not-allowed", "This account or token may not do this."),
+    Kind(404, "not-found", "There is nothing at this address, or nothing that this account or token may see."),
     Kind(405, "method-not-allowed", "The address takes other methods: the `Allow` header names them."),
     Kind(408, "too-slow", "The body did not arrive in time."),
     Kind(409, "id-taken", "Another event is stored under the id that `parameter` points at; all others are stored."),
@@ -38,6 +38,6 @@ KINDS = [
 
 
 def kind_of(status: int, *, has_parameter: bool) -> Kind | None:
-    """Return the kind of a problem with that *status*; null for one that has no words of its own."""
+    """Return the kind of a problem with that *status*; None for one that has no words of its own."""
     found = [kind for kind in KINDS if kind.status == status]
     return (found[-1] if has_parameter else found[0]) if found else None

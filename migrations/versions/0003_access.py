@@ -1,4 +1,4 @@
-"""Who may get in: admin events, networks of logins, sessions that end, tokens that expire, refused attempts.
+"""Access: admin events, networks of logins, sessions that end, tokens that expire, refused attempts.
 
 Revision ID: 0003
 Revises: 0002

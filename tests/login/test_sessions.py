@@ -317,9 +317,7 @@ ALTERATIONS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("path", ["/", "/api/logins", "/login/", "/account/password/"])
-def test_whoever_alters_a_cookie_is_nobody(
-    app: Flask, client: FlaskClient, accounts: dict[Role, str], path: str
-) -> None:
+def test_an_altered_cookie_is_no_session(app: Flask, client: FlaskClient, accounts: dict[Role, str], path: str) -> None:
     log_in(client)
     genuine = cookie_of(client)
     expected = {"/": 200, "/api/logins": 401, "/login/": 200, "/account/password/": 303}[path]

@@ -26,7 +26,7 @@ from tests.support.server import started_service
 
 NAMES = 1000
 CONNECTIONS = 32
-BUSY = "too many are logging in"  # what is answered (503) to an attempt that waits too long for its turn
+BUSY = "too many logins at the moment"  # what is answered (503) to an attempt that waits too long for its turn
 FLOODER = f"""
 function init(args)
   wanted, sent, refused, wrong, busy, other, n = tonumber(args[1]), 0, 0, 0, 0, 0, 0
