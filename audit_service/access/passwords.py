@@ -36,7 +36,7 @@ def validate_password(password: str, username: str) -> None:
     if folded == normalize("NFC", username.casefold()):
         raise AccountError("a password must not be the account's own name")
     if zxcvbn(folded[:ESTIMATED])["guesses"] < MIN_GUESSES:
-        raise AccountError("this password is one of those that are tried first: choose a less common one")
+        raise AccountError("this password is among those that are tried first: choose a less common one")
 
 
 def hash_password(password: str) -> str:

@@ -28,7 +28,7 @@ from audit_service.vocabulary import AdminAction
 def export() -> None:
     """Write all events that match to a file, or to standard output.
 
-    Interrupted, it leaves no half line: of a file nothing, of standard output whole events.
+    If it is interrupted there is no file, and on standard output there are whole lines only.
     """
 
 

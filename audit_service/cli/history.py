@@ -39,7 +39,8 @@ def history() -> None:
     """Show a page of the history; without a command, of logins: 'history --username ada'.
 
     As a table on a terminal, times in UTC; else one JSON object a line, with all fields. The options are the parameters
-    of the API. If there is more, the cursor for it is printed to stderr, in the order of arrival always.
+    of the API. If there are more events, the cursor of the next page is printed to stderr; with '--order arrival' it
+    always is.
     """
 
 
@@ -64,7 +65,7 @@ def _command(kind: Kind) -> click.Command:
             for item in items:
                 click.echo(msgspec.json.encode(item))
         if position:
-            what = "what comes later" if paging.order is Order.ARRIVAL else "there is more"
+            what = "later events" if paging.order is Order.ARRIVAL else "there is more"
             click.echo(f"{what}: --cursor {cursors.encode(position)}", err=True)
 
     return command

@@ -19,7 +19,7 @@ from audit_service.trail.spool import Spool
 
 @click.group()
 def spool() -> None:
-    """Events that wait, durably, while the database is away."""
+    """Events that are stored in a file while the database is away."""
 
 
 @spool.command()

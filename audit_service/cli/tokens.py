@@ -13,7 +13,7 @@ from audit_service.vocabulary import Scope
 
 @click.group()
 def tokens() -> None:
-    """What machines present to read the history, or to report logins."""
+    """Tokens, with which other programs read the history or report logins."""
 
 
 @tokens.command()
@@ -26,7 +26,7 @@ def tokens() -> None:
 @click.option("--name", type=TEXT, required=True, help="What it is for; names it in 'tokens list' and 'tokens revoke'.")
 @click.option("--days", type=click.IntRange(1, 3660), help="Days after which it expires. Default: never.")
 def add(scope: str, name: str, days: int | None) -> None:
-    """Make a token and print it, alone and only this once."""
+    """Make a token and print it, and nothing else. It cannot be shown again."""
     expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
     with open_session(writes=True) as session:
         click.echo(add_token(session, name, Scope(scope), by=actor(), expires_at=expires_at))

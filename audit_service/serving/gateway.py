@@ -98,7 +98,7 @@ class Gateway:
             except ClientGoneError:
                 pass
             except BaseException:  # whatever ends one request must not end the thread
-                logger.exception("a request failed outside of the app's own care")
+                logger.exception("a request failed outside of the app")
                 request.protocol.response_bytes(*self._ready_answers.failed)  # does nothing if an answer has begun
             self._loop.call_soon_threadsafe(self._finish, request.answered)
             del request  # its body must not wait for the next one

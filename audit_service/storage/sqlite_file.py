@@ -166,7 +166,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise MovedError(f"a file was moved out of {folder}, and another process is looking after it") from None
+        raise MovedError(f"a file was moved out of {folder}, and another process closes it at the moment") from None
     finally:
         fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough: a child forked meanwhile holds the file, too
         os.close(file)
