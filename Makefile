@@ -4,7 +4,7 @@ export UV_COMPILE_BYTECODE = 1
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := .venv/bin
 
-.PHONY: help run test check format picture test-faults test-security bench bench-history test-compose clean
+.PHONY: help run test check format picture test-api test-faults test-security bench bench-history test-compose clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,6 +29,9 @@ format: .venv/dev ## put the code into its one format
 
 picture: .venv/dev ## record docs/images/first-minute.svg by running the README's first commands (on port 8000)
 	$(RUN)/python docs/images/first_minute.py
+
+test-api: .venv/dev ## the API under Schemathesis, with many examples of each operation (about 5 minutes)
+	AUDIT_TEST_EXAMPLES=50 $(RUN)/pytest tests/api/test_schemathesis.py
 
 test-faults: .venv/dev ## the long proofs: kill, hang, fill and cut, and lose nothing (about 15 minutes)
 	$(RUN)/python -m tests.faults

@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
-import httpx
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -26,6 +25,7 @@ from audit_service.storage.models import LoginEvent
 from audit_service.trail.spool import Spool
 from audit_service.vocabulary import Reason, Scope
 from tests.conftest import ACTOR, SECRET_KEY
+from tests.support import plain_http
 from tests.support.databases import migrated
 from tests.support.fault_tools import (
     Clients,
@@ -63,26 +63,28 @@ def settle(database_url: str, folder: Path, clients: Clients) -> Trail:
     return assert_nothing_lost(database_url, clients.acknowledged)
 
 
-def kill_workers(database_url: str, folder: Path, times: int, progress: Progress = lambda _: None) -> str:
+def kill_workers(
+    database_url: str, folder: Path, times: int, progress: Progress = lambda _: None, workers: int = WORKERS
+) -> str:
     """Kill -9 a worker under load, again and again."""
-    with started_service(settings(database_url, folder, AUDIT_WORKERS=WORKERS)) as service:
+    with started_service(settings(database_url, folder, AUDIT_WORKERS=workers)) as service:
         with Clients(service.url) as clients:
             for n in range(times):
                 clients.wait_for(20)
-                os.kill(oldest_worker(service, clients, is_first_round=n < WORKERS), signal.SIGKILL)
+                os.kill(oldest_worker(service, clients, workers, is_first_round=n < workers), signal.SIGKILL)
                 progress(1)
             clients.wait_for(20)
         trail = settle(database_url, folder, clients)
     return f"{len(clients.acknowledged)} acknowledged, {trail.size} in the trail, {clients.broken} connections broken"
 
 
-def oldest_worker(service: Service, clients: Clients, *, is_first_round: bool) -> int:
+def oldest_worker(service: Service, clients: Clients, count: int, *, is_first_round: bool) -> int:
     """The worker that lives longest, once all live again; and long enough not to look like a crash loop to granian."""
     deadline = time.monotonic() + 30
     while True:
         workers = service.workers()
         oldest = max(workers, key=age, default=0)
-        if len(workers) == WORKERS and (is_first_round or age(oldest) > CRASH_LOOP):
+        if len(workers) == count and (is_first_round or age(oldest) > CRASH_LOOP):
             return oldest
         assert time.monotonic() < deadline, "a killed worker is not replaced"
         clients.wait_for(1)
@@ -261,7 +263,7 @@ def fill_disk_of_sqlite(folder: Path, times: int, progress: Progress = lambda _:
                 expect(service.url, 200, f"before-{n}", acknowledged)
                 with filled(disk):
                     expect(service.url, 503, f"during-{n}", acknowledged, tries=200)
-                    assert httpx.get(f"{service.url}/api/logins", headers=headers).status_code == 200
+                    assert plain_http.get(f"{service.url}/api/logins", headers=headers).status_code == 200
                 expect(service.url, 200, f"after-{n}", acknowledged, tries=600)
                 progress(1)
             wait_for_empty_spool(disk / "spool.db")

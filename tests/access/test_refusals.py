@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -30,6 +28,7 @@ from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine, make_writer
 from audit_service.storage.models import LoginEvent, RefusedAttempts
 from tests.conftest import SECRET_KEY
+from tests.support.children import count_many
 from tests.support.fault_tools import ANSWER_LIMIT, read_trail
 from tests.support.server import Service, started_service
 
@@ -140,27 +139,14 @@ def test_counts_are_added_to_their_rows(engine: Engine) -> None:
     ]
 
 
-def count_many(database_url: str, threads: int, times: int, together: Barrier | None = None) -> None:
-    """What one process does in a flood; it begins when the others do."""
-    engine = make_engine(Settings(database_url=database_url).url)
-    counter = RefusalCounter(partial(add_counts, make_writer(engine)))
-    if together:
-        together.wait(60)
-    with ThreadPoolExecutor(threads) as pool:
-        counted = [pool.submit(counter.count, key) for _ in range(times) for key in (ADA, ANY)]
-    for each in counted:
-        each.result()
-    engine.dispose()
-
-
 def test_sixteen_threads_count_exactly(database_url: str, engine: Engine) -> None:
-    count_many(database_url, 16, 100)
+    count_many(database_url, (ADA, ANY), 16, 100)
     assert counts_of(engine) == {ADA: 100, ANY: 100}
 
 
 def test_two_processes_count_exactly(database_url: str, engine: Engine) -> None:
     context = multiprocessing.get_context("spawn")
-    arguments = (database_url, 16, 100, context.Barrier(2))
+    arguments = (database_url, (ADA, ANY), 16, 100, context.Barrier(2))
     processes = [context.Process(target=count_many, args=arguments) for _ in range(2)]
     for process in processes:
         process.start()
@@ -230,7 +216,7 @@ def test_nothing_is_lost_between_counting_and_closing(database_url: str, engine:
     closer = make_writer(make_engine(Settings(database_url=database_url).url))
     closed = 0
     with ThreadPoolExecutor(1) as threads:
-        counting = threads.submit(count_many, database_url, 8, 100)
+        counting = threads.submit(count_many, database_url, (ADA, ANY), 8, 100)
         while not counting.done():
             closed += close_windows(closer, timedelta(0))
         counting.result()

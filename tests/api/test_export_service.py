@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
@@ -18,6 +17,7 @@ from audit_service.access.tokens import add_token
 from audit_service.api.places import AT_ONCE
 from audit_service.vocabulary import Scope
 from tests.conftest import ACTOR
+from tests.support import plain_http
 from tests.support.server import Service, started_service
 
 ROWS = 200_000
@@ -86,17 +86,17 @@ def test_slow_clients_and_those_who_go_away(engine: Engine, database_url: str, c
 
     with started_service({**config, "AUDIT_WORKERS": 1}) as service:
         headers = {"Authorization": f"Bearer {token}"}
-        assert httpx.get(f"{service.url}/api/logins", headers=headers).status_code == 200
+        assert plain_http.get(f"{service.url}/api/logins", headers=headers).status_code == 200
         (worker,) = service.workers()
         before = resident(worker)
 
         slow = [opened(service, reader) for reader in readers]
         eventually(lambda: busy() == AT_ONCE, "the exports did not begin")
         opened(service, token, status=503).close()
-        refused = httpx.get(f"{service.url}/api/logins.csv", headers=headers)
+        refused = plain_http.get(f"{service.url}/api/logins.csv", headers=headers)
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
         assert f"{AT_ONCE} exports of auditors, admins and tokens run already" in refused.json()["detail"]
-        assert httpx.get(f"{service.url}/api/logins", headers=headers).status_code == 200
+        assert plain_http.get(f"{service.url}/api/logins", headers=headers).status_code == 200
         for _ in range(20):  # what would be read ahead without end is read ahead by now
             time.sleep(0.05)
             assert resident(worker) - before < GROWTH
@@ -107,7 +107,7 @@ def test_slow_clients_and_those_who_go_away(engine: Engine, database_url: str, c
         for _ in range(20):  # more than there are connections
             opened(service, token).close()
             eventually(lambda: busy() == 0, "one of many leaves a busy connection behind")
-        assert httpx.get(f"{service.url}/api/logins", headers=headers, timeout=PATIENCE).status_code == 200
+        assert plain_http.get(f"{service.url}/api/logins", headers=headers, timeout=PATIENCE).status_code == 200
 
         opened(service, token, "HEAD").close()
         eventually(lambda: busy() == 0, "a HEAD leaves a busy connection behind")

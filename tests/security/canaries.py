@@ -30,6 +30,7 @@ from audit_service.trail.spool import Spool
 from audit_service.vocabulary import Scope
 from tests.faults import Progress
 from tests.security.ground import Tokens, engine_of, no_progress
+from tests.support import plain_http
 from tests.support.fault_tools import wait_for_empty_spool
 from tests.support.postgres import free_port
 from tests.support.server import environment, wait_until_up
@@ -269,7 +270,7 @@ class CanaryHunt:
         self.command("spool", "replay")
 
     def send(self, url: str, method: str, path: str, *statuses: int, **more: Any) -> httpx.Response:
-        answer = httpx.request(method, url + path, timeout=20, **more)
+        answer = plain_http.request(method, url + path, timeout=20, **more)
         assert answer.status_code in statuses, (answer.status_code, answer.text[:300], method, path)
         self.overheard.add_answer(answer)
         return answer

@@ -17,6 +17,7 @@ from audit_service.vocabulary import Role
 from tests.conftest import ACTOR, PASSWORD
 from tests.faults import Progress
 from tests.security.ground import engine_of, no_progress, populate, settings
+from tests.support import plain_http
 from tests.support.fault_tools import assert_nothing_lost
 from tests.support.server import started_service
 
@@ -41,7 +42,7 @@ class Attacker:
     """Has a session, and changes the password to and fro until the session is refused."""
 
     def __init__(self, url: str) -> None:
-        self.client = httpx.Client(base_url=url, timeout=20)
+        self.client = plain_http.Client(base_url=url, timeout=20)
         self.has_begun = threading.Event()
         self.changes = 0
 
@@ -87,7 +88,7 @@ def race(database_url: str, folder: Path, times: int, progress: Progress = no_pr
                 attack.result()
                 assert not attacker.has_session(), f"a session survived {name}"
             if name == "set-password":
-                with httpx.Client(base_url=running.url, timeout=20) as owner:
+                with plain_http.Client(base_url=running.url, timeout=20) as owner:
                     statuses = [_log_in(owner, password) for password in (SET, *STOLEN)]
                 assert statuses == [200, 401, 401], "the administrator's password was overwritten"
             won[name] += 1

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support import plain_http
 from tests.support.postgres import free_port
 
 START_TIMEOUT = 30  # seconds
@@ -28,7 +29,7 @@ def wait_until_up(url: str, process: "subprocess.Popen[str]", timeout: float = S
     deadline = time.monotonic() + timeout
     while True:
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/healthz").is_success:
+            if plain_http.get(f"{url}/healthz").is_success:
                 return
         assert process.poll() is None, "the server ended"
         assert time.monotonic() < deadline, "the server does not answer"

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from multiprocessing import get_context
@@ -17,11 +16,10 @@ from sqlalchemy import Engine, select
 
 from audit_service.context import context_of
 from audit_service.history import query
-from audit_service.settings.table import Settings
 from audit_service.storage.models import LoginEvent, TrailHead
-from audit_service.trail.recorder import Recorder
 from tests.api.test_api import Reader
 from tests.factories import LoginFactory
+from tests.support.children import record_lists
 
 WRITERS = 3
 ENOUGH = 60  # events of each writer that lives
@@ -31,16 +29,6 @@ PATIENCE = 120.0  # seconds, for a machine that has other things to do
 @pytest.fixture
 def reader(client: FlaskClient, token: dict[str, str]) -> Reader:
     return Reader(client, token)
-
-
-def write(database_url: str, folder: str, name: str, count: int) -> None:
-    """Run in a process of its own: record logins as fast as they are stored."""
-    spool = Path(folder) / f"{name}.db"
-    recorder = Recorder(Settings(database_url=database_url).url, spool_path=spool, timeout=10)
-    for n in range(count):
-        recorder.record_all([LoginFactory.build(username=name) for _ in range(1 + n % 3)])
-    recorder.stop()
-    sys.exit(0)
 
 
 class Follower:
@@ -80,7 +68,7 @@ def writers(database_url: str, tmp_path: Path) -> Iterator[list[SpawnProcess]]:
     counts = [1_000_000, *[ENOUGH // 2] * (WRITERS - 1)]
     context = get_context("spawn")
     processes = [
-        context.Process(target=write, args=(database_url, str(tmp_path), f"writer-{n}", count))
+        context.Process(target=record_lists, args=(database_url, str(tmp_path), f"writer-{n}", count))
         for n, count in enumerate(counts)
     ]
     for process in processes:

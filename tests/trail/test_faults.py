@@ -29,6 +29,7 @@ from audit_service.trail.spool import Spool
 from tests import faults
 from tests.conftest import without_postgres
 from tests.factories import LoginFactory
+from tests.support.children import record_many
 from tests.support.databases import migrated
 from tests.support.fault_tools import assert_nothing_lost, read_trail, wait_for_empty_spool
 from tests.support.postgres import NoPostgresError, Postgres, private_postgres
@@ -53,7 +54,7 @@ def disk(tmp_path: Path) -> Path:
 
 
 def test_killed_workers(database_url: str, tmp_path: Path) -> None:
-    faults.kill_workers(database_url, tmp_path, 3)
+    faults.kill_workers(database_url, tmp_path, 2, workers=2)
 
 
 def test_killed_postgres(server: Postgres, tmp_path: Path) -> None:
@@ -264,16 +265,9 @@ def test_two_processes_start_together_on_a_new_sqlite_file(tmp_path: Path) -> No
     assert sum("password" in output for output, _errors in outputs) == 1
 
 
-def _record_many(name: str, database_url: str, folder: Path, count: int) -> None:
-    recorder = Recorder(Settings(database_url=database_url).url, spool_path=folder / "spool.db")
-    for n in range(count):
-        recorder.record(LoginFactory.build(app=name, username=str(n)))
-    recorder.stop()
-
-
 def test_processes_share_one_trail(database_url: str, engine: Engine, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_record_many, args=(name, database_url, tmp_path, 50)) for name in "abc"]
+    processes = [context.Process(target=record_many, args=(name, database_url, tmp_path, 50)) for name in "abc"]
     for process in processes:
         process.start()
     for process in processes:
