@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import psycopg
 import pytest
@@ -21,18 +21,17 @@ from audit_service.access.accounts import add_account
 from audit_service.access.passwords import hash_password, validate_password
 from audit_service.access.tokens import add_token
 from audit_service.context import context_of
-from audit_service.events.admin import Actor
 from audit_service.settings.table import Settings
 from audit_service.storage.database import db, make_engine
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Role, Scope
 from tests.factories import SaveThrough
-from tests.support.databases import EmptiedDatabase, migrated, new_postgres_database
+from tests.support.accounts import ACTOR, PASSWORD
+from tests.support.apps import SECRET_KEY
+from tests.support.databases import EmptiedDatabase, migrated, new_postgres_database, without_postgres
+from tests.support.host_app import close_host, create_host
 from tests.support.postgres import FORGETFUL, NoPostgresError, memory, private_postgres
-
-SECRET_KEY = "a secret key for tests"
-PASSWORD = "correct horse battery"
-ACTOR = Actor(name="tests", app="tests")
+from tests.support.reader import Reader
 
 
 @pytest.fixture(autouse=True)
@@ -74,13 +73,6 @@ def postgres_url(request: pytest.FixtureRequest) -> Iterator[str]:
             yield server.url()
     except NoPostgresError as error:
         without_postgres(error)
-
-
-def without_postgres(error: NoPostgresError) -> NoReturn:
-    """Fail with CI=true, else skip, and say why."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"CI=true and no PostgreSQL: {error}")
-    pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -170,6 +162,15 @@ def app(config: dict[str, object]) -> Iterator[Flask]:
 
 
 @pytest.fixture
+def host(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """Somebody else's app, which has the extension."""
+    monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path))
+    app = create_host(database_url)
+    yield app
+    close_host(app)
+
+
+@pytest.fixture
 def make_app(config: dict[str, object]) -> Iterator[Callable[..., Flask]]:
     """Makes further apps, processes so to speak, on the same database."""
     made: list[Flask] = []
@@ -236,3 +237,8 @@ def token(app: Flask) -> dict[str, str]:
         headers = {"Authorization": "Bearer " + add_token(db.session(), "test", Scope.READ, by=ACTOR)}
         db.session.commit()
     return headers
+
+
+@pytest.fixture
+def reader(client: FlaskClient, token: dict[str, str]) -> Reader:
+    return Reader(client, token)

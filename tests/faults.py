@@ -24,8 +24,9 @@ from audit_service.storage.database import make_engine
 from audit_service.storage.models import LoginEvent
 from audit_service.trail.spool import Spool
 from audit_service.vocabulary import Reason, Scope
-from tests.conftest import ACTOR, SECRET_KEY
 from tests.support import plain_http
+from tests.support.accounts import ACTOR
+from tests.support.apps import SECRET_KEY
 from tests.support.databases import migrated
 from tests.support.fault_tools import (
     Clients,

@@ -14,11 +14,10 @@ from audit_service.events.logins import NewLogin
 from audit_service.signals import login_signal
 from audit_service.storage.database import db
 from audit_service.vocabulary import Role, Scope
-from tests.access.test_refusals import wait_until
-from tests.conftest import PASSWORD
 from tests.factories import LoginFactory
-from tests.login.test_reports import ADA, new_token, report
-from tests.trail.test_lists import PATIENCE, busy_writer
+from tests.support.accounts import PASSWORD
+from tests.support.logins import ADA, new_token, report
+from tests.support.waiting import PATIENCE, busy_writer, wait_until
 
 LOOKED_AT: NewLogin = LoginFactory.build()
 Sends = Callable[[FlaskClient, dict[str, str], dict[str, str]], object]

@@ -1,8 +1,6 @@
 """The extension in somebody else's app: same database, connections of its own."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask import Flask, Response
@@ -16,23 +14,9 @@ from audit_service.settings.table import Settings
 from audit_service.storage import schema
 from audit_service.storage.database import make_engine
 from audit_service.vocabulary import Scope
-from tests.conftest import ACTOR
+from tests.support.accounts import ACTOR
 from tests.support.databases import new_postgres_database
-from tests.support.host_app import Visit, create_host, db
-
-
-@pytest.fixture
-def host(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path))
-    app = create_host(database_url)
-    yield app
-    close_host(app)
-
-
-def close_host(app: Flask) -> None:
-    LoginAudit.close(app)
-    with app.app_context():
-        db.engine.dispose()
+from tests.support.host_app import Visit, close_host, create_host, db
 
 
 def history(host: Flask, path: str = "/api/logins") -> list[dict[str, object]]:

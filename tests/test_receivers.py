@@ -14,27 +14,15 @@ from sqlalchemy import text
 from audit_service import login_failed_signal, login_signal, logout_signal, receivers
 from audit_service.context import context_of
 from audit_service.errors import AuditUnavailable, NotConfiguredError
-from audit_service.events.errors import ERRORS, ErrorFilters, ErrorItem
-from audit_service.events.logins import LOGINS, LoginFilters, LoginItem, NewLogin
-from audit_service.history.query import list_events
-from audit_service.history.question import Question
+from audit_service.events.logins import NewLogin
 from audit_service.storage.database import db
 from audit_service.trail.repeats import WINDOW, Bug
 from audit_service.values.flood import RECORDED
 from audit_service.values.text import clean
 from audit_service.vocabulary import Action, Outcome, Reason
+from tests.support.logins import errors, logins
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-def logins(app: Flask) -> list[LoginItem]:
-    with app.app_context():
-        return list_events(db.session(), Question(kind=LOGINS, filters=LoginFilters()), limit=100)[0]
-
-
-def errors(app: Flask) -> list[ErrorItem]:
-    with app.app_context():
-        return list_events(db.session(), Question(kind=ERRORS, filters=ErrorFilters()), limit=100)[0]
 
 
 def test_a_signal_with_and_without_sender_and_request(app: Flask) -> None:

@@ -23,7 +23,7 @@ from audit_service.access.passwords import hash_password, verify_password
 from audit_service.errors import AccountError
 from audit_service.storage.models import AdminEvent, LoginEvent
 from audit_service.vocabulary import Role
-from tests.conftest import ACTOR, PASSWORD
+from tests.support.accounts import ACTOR, PASSWORD
 
 
 @pytest.mark.usefixtures("real_hashing")

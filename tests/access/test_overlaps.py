@@ -18,7 +18,7 @@ from audit_service.errors import AccountError
 from audit_service.storage.dialects import is_sqlite
 from audit_service.storage.models import Account, AdminEvent, TrailHead
 from audit_service.vocabulary import Role, Scope
-from tests.conftest import ACTOR, PASSWORD
+from tests.support.accounts import ACTOR, PASSWORD
 
 NEW_PASSWORD = "another horse, another battery"
 Change = Callable[[Session], object]

@@ -6,9 +6,8 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,23 +26,17 @@ from audit_service.context import context_of
 from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine, make_writer
 from audit_service.storage.models import LoginEvent, RefusedAttempts
-from tests.conftest import SECRET_KEY
+from tests.support.apps import SECRET_KEY
 from tests.support.children import count_many
 from tests.support.fault_tools import ANSWER_LIMIT, read_trail
 from tests.support.server import Service, started_service
+from tests.support.waiting import wait_until
 
 ADA = Key("192.0.2.0/24", "ada", "tests")
 ANY = Key("192.0.2.0/24", "*", "tests")
 NOWHERE = Key("", "ada", "tests")
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 WINDOW = timedelta(minutes=15)
-
-
-def wait_until(is_so: Callable[[], object], what: str, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 class HeldWrites:

@@ -13,7 +13,7 @@ from audit_service.access.tokens import KNOWN_LIMIT, KnownTokens, add_token, fin
 from audit_service.errors import AccountError
 from audit_service.storage.database import db
 from audit_service.vocabulary import Scope
-from tests.conftest import ACTOR
+from tests.support.accounts import ACTOR
 
 
 def test_only_the_hash_is_stored(engine: Engine) -> None:

@@ -9,30 +9,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from audit_service.vocabulary import Role
-from tests.conftest import PASSWORD
 from tests.factories import ErrorFactory, LoginFactory
+from tests.support.accounts import PASSWORD
+from tests.support.reader import Reader
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def reader(client: FlaskClient, token: dict[str, str]) -> "Reader":
-    return Reader(client, token)
-
-
-class Reader:
-    """Somebody who may read everything."""
-
-    def __init__(self, client: FlaskClient, headers: dict[str, str]) -> None:
-        self.client, self.headers = client, headers
-
-    def get(self, path: str, **query: Any) -> Any:
-        return self.client.get(path, query_string=query, headers=self.headers)
-
-    def usernames(self, **query: Any) -> list[str]:
-        answer = self.get("/api/logins", **query)
-        assert answer.status_code == 200, answer.json
-        return [item["username"] for item in answer.get_json()["items"]]
 
 
 def test_an_empty_history(reader: Reader) -> None:

@@ -19,11 +19,10 @@ from audit_service.api.document import document
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Scope
 from audit_service.web.problems import KINDS, PATH, kind_of
-from tests.conftest import ACTOR
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
-from tests.support.documents import as_written
+from tests.support.accounts import ACTOR
+from tests.support.commands import as_written
 from tests.support.server import running_service
-from tests.test_extension import host  # noqa: F401 - a fixture
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs/api.md").read_text()
 DESCRIBED = document("")
@@ -55,7 +54,7 @@ def test_the_page_needs_nobody_and_nothing_from_elsewhere(client: FlaskClient, m
     check_page(client, mount)
 
 
-def test_the_page_in_a_host_app(host: Flask) -> None:  # noqa: F811
+def test_the_page_in_a_host_app(host: Flask) -> None:
     check_page(host.test_client(), "")
 
 

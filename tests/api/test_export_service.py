@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from audit_service.access.tokens import add_token
 from audit_service.api.places import AT_ONCE
 from audit_service.vocabulary import Scope
-from tests.conftest import ACTOR
 from tests.support import plain_http
+from tests.support.accounts import ACTOR
 from tests.support.server import Service, started_service
 
 ROWS = 200_000

@@ -23,8 +23,8 @@ from audit_service.storage.database import db
 from audit_service.values.text import fit
 from audit_service.vocabulary import Role
 from audit_service.web.problems import KINDS
-from tests.conftest import PASSWORD
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
+from tests.support.accounts import PASSWORD
 
 DOCUMENT = document("")
 OPERATIONS = {path: methods["get"] for path, methods in DOCUMENT["paths"].items()}

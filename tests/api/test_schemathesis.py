@@ -29,8 +29,8 @@ from sqlalchemy.orm import Session
 from audit_service.access.tokens import add_token
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Scope
-from tests.conftest import ACTOR
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
+from tests.support.accounts import ACTOR
 from tests.support.server import running_service
 
 UNUSED = StatefulPhaseConfig(enabled=False)  # nothing that is read changes what else can be read

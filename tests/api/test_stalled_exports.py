@@ -26,8 +26,8 @@ from audit_service.history import export
 from audit_service.storage.database import db
 from audit_service.storage.dialects import is_postgresql, is_sqlite
 from audit_service.vocabulary import Role
-from tests.conftest import PASSWORD
 from tests.factories import LoginFactory
+from tests.support.accounts import PASSWORD
 
 ROWS = 200
 PATH = "/api/logins.ndjson?order=arrival"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 
@@ -20,8 +20,9 @@ from audit_service.storage.models import Account, TrailHead
 from audit_service.storage.schema import newest_revision
 from audit_service.trail.spool import Spool
 from audit_service.vocabulary import Scope
-from tests.conftest import PASSWORD
 from tests.factories import LoginFactory
+from tests.support.accounts import PASSWORD
+from tests.support.commands import run, succeed
 from tests.support.fault_tools import read_trail
 
 
@@ -29,16 +30,6 @@ from tests.support.fault_tools import read_trail
 def environ(config: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in config.items():
         monkeypatch.setenv(name, str(value))
-
-
-def run(*arguments: str, stdin: str | None = None) -> Result:
-    return CliRunner().invoke(main, arguments, input=stdin, prog_name="audit-service")
-
-
-def succeed(*arguments: str, stdin: str | None = None) -> str:
-    result = run(*arguments, stdin=stdin)
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 @pytest.mark.usefixtures("environ")

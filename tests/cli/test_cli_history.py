@@ -21,9 +21,9 @@ from audit_service.events.base import Network
 from audit_service.storage.models import AdminEvent
 from audit_service.values.typed import title_of
 from audit_service.vocabulary import AdminAction
-from tests.api.test_api import Reader
-from tests.cli.test_cli import run, succeed
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
+from tests.support.commands import run, succeed
+from tests.support.reader import Reader
 from tests.support.server import environment
 
 NAMES = ("ada", "bob", "李雷")

@@ -14,7 +14,8 @@ import httpx
 import msgspec
 
 from audit_service.events.logins import LoginItem
-from tests.support.documents import PROJECT, as_written, blocks, checkout, read, section
+from tests.support.commands import as_written
+from tests.support.documents import PROJECT, blocks, checkout, read, section
 from tests.support.postgres import free_port
 from tests.support.server import environment, wait_until_up
 

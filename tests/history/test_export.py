@@ -16,19 +16,14 @@ from sqlalchemy.exc import OperationalError
 from audit_service.context import context_of
 from audit_service.storage.models import AdminEvent
 from audit_service.vocabulary import AdminAction, Role
-from tests.api.test_api import Reader
-from tests.conftest import PASSWORD
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
+from tests.support.accounts import PASSWORD
+from tests.support.reader import Reader
 
 NOON = datetime(2020, 1, 31, 12, tzinfo=UTC)
 LONG_AGO = {"until": "2021-01-01T00:00:00Z"}  # looks are events, too, but later ones
 DETAILS = {"a": [1, 2.5, None, True, {"b": 'say "hi",\n李'}], "é": "=1+1"}
 NASTY = ('Zoë "the, one"', "李雷", "o'hara", "x;y\\z", "NULL", "null", "\N{SEE-NO-EVIL MONKEY}", "<b>", "%s :x", " a ")
-
-
-@pytest.fixture
-def reader(client: FlaskClient, token: dict[str, str]) -> Reader:
-    return Reader(client, token)
 
 
 @pytest.fixture

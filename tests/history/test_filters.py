@@ -15,6 +15,7 @@ from audit_service.events.base import NewEvent
 from audit_service.events.request_info import network_of
 from audit_service.vocabulary import Action, AdminAction, Outcome, Reason
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
+from tests.support.reader import ordered
 
 LONG_AGO = datetime(2020, 1, 31, 12, tzinfo=UTC)
 BOUND = "2021-01-01T00:00:00Z"  # looks at the history are events, too, but later ones
@@ -90,13 +91,6 @@ def fits(item: dict[str, Any], query: dict[str, Any]) -> bool:
         elif item[name] not in value:
             return False
     return True
-
-
-def ordered(items: list[dict[str, Any]], order: str) -> list[dict[str, Any]]:
-    if order == "arrival":
-        return sorted(items, key=lambda item: int(item["seq"]))
-    by_time = sorted(items, key=lambda item: (datetime.fromisoformat(item["timestamp"]), item["seq"]))
-    return by_time if order == "oldest" else by_time[::-1]
 
 
 def time(hours: float) -> str:

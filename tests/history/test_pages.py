@@ -12,18 +12,12 @@ from audit_service.access.viewer import owner_of_view
 from audit_service.context import Viewer, context_of
 from audit_service.events.request_info import network_of
 from audit_service.vocabulary import Role
-from tests.api.test_api import Reader
-from tests.conftest import PASSWORD
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
-from tests.history.test_filters import ordered
+from tests.support.accounts import PASSWORD
+from tests.support.reader import Reader, ordered
 
 NOON = datetime(2020, 1, 31, 12, tzinfo=UTC)
 NAMES = ("ada", "bob", "cyd", "dan")
-
-
-@pytest.fixture
-def reader(client: FlaskClient, token: dict[str, str]) -> Reader:
-    return Reader(client, token)
 
 
 def fill(app: Flask, count: int = 60) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event, text
 
 from audit_service.storage.database import Base, db
 from audit_service.storage.models import NULLS_FIRST
-from tests.api.test_api import Reader
+from tests.support.reader import Reader
 
 LIMIT = 20
 LOGINS = "/api/logins"

@@ -7,8 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from audit_service.vocabulary import Role
-from tests.conftest import PASSWORD
 from tests.factories import ErrorFactory, LoginFactory
+from tests.support.accounts import PASSWORD
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SPAN = {"since": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"}

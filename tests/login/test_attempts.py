@@ -27,10 +27,9 @@ from audit_service.storage.database import db
 from audit_service.storage.models import Account, RefusedAttempts
 from audit_service.values import limits
 from audit_service.vocabulary import Reason, Role
-from tests.conftest import ACTOR, PASSWORD
 from tests.factories import LoginFactory, SaveThrough
-from tests.login.test_login import BROWSER
-from tests.test_receivers import logins
+from tests.support.accounts import ACTOR, PASSWORD
+from tests.support.logins import BROWSER, logins
 
 FREE = 3  # failures of a name that nobody has to wait after, with the default settings
 WRONG_CREDENTIALS = "wrong username or password"

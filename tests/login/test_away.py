@@ -22,11 +22,10 @@ from audit_service.events.logins import NewLogin
 from audit_service.storage.database import db
 from audit_service.values.flood import RECORDED
 from audit_service.vocabulary import Scope
-from tests.access.test_refusals import wait_until
-from tests.conftest import ACTOR
-from tests.login.test_reports import ADA, by_seq, new_token, report
+from tests.support.accounts import ACTOR
 from tests.support.fault_tools import wait_for_empty_spool
-from tests.test_receivers import logins
+from tests.support.logins import ADA, by_seq, logins, new_token, report
+from tests.support.waiting import wait_until
 
 WINDOW = timedelta(seconds=900)  # the default of AUDIT_THROTTLE_WINDOW
 Away = Callable[[Flask], AbstractContextManager[Path]]

@@ -8,7 +8,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
-from werkzeug.test import TestResponse
 
 from audit_service import LoginAudit, create_app, receivers
 from audit_service.context import context_of
@@ -16,17 +15,12 @@ from audit_service.signals import login_failed_signal, login_signal, logout_sign
 from audit_service.storage.database import db
 from audit_service.values.text import clean
 from audit_service.vocabulary import Role
-from tests.conftest import PASSWORD
-from tests.test_receivers import errors, logins
+from tests.support.accounts import PASSWORD
+from tests.support.logins import BROWSER, errors, log_in, logins
 
-BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 BAD_NAMES = ["a\x00b", "\ud800", "a\r\nb", "x" * 5000, "' OR 1=1 --"]
 
 pytestmark = pytest.mark.usefixtures("accounts")
-
-
-def log_in(client: FlaskClient, username: str = "user", password: str = PASSWORD, **more: Any) -> TestResponse:
-    return client.post("/login/", data={"username": username, "password": password}, **more)
 
 
 @pytest.fixture

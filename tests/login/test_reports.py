@@ -11,38 +11,20 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from uuid_utils.compat import uuid7
-from werkzeug.test import TestResponse
 
-from audit_service.access.tokens import add_token, revoke_token
-from audit_service.events.logins import LoginItem
+from audit_service.access.tokens import revoke_token
 from audit_service.storage.database import db
 from audit_service.vocabulary import Role, Scope
-from tests.conftest import ACTOR, PASSWORD
-from tests.test_receivers import logins
+from tests.support.accounts import ACTOR, PASSWORD
+from tests.support.logins import ADA, by_seq, logins, new_token, report
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-ADA = {"username": "ada", "outcome": "success"}
-
-
-def new_token(app: Flask, name: str, scope: Scope = Scope.REPORT, **more: Any) -> dict[str, str]:
-    with app.app_context():
-        token = add_token(db.session(), name, scope, by=ACTOR, **more)
-        db.session.commit()
-    return {"Authorization": f"Bearer {token}"}
 
 
 @pytest.fixture
 def shop(app: Flask) -> dict[str, str]:
     """The headers of an app that may report."""
     return new_token(app, "shop")
-
-
-def report(client: FlaskClient, headers: dict[str, str], body: object) -> TestResponse:
-    return client.post("/login/", json=body, headers=headers)
-
-
-def by_seq(app: Flask) -> list[LoginItem]:
-    return sorted(logins(app), key=lambda item: item.seq)
 
 
 def test_one_login(app: Flask, client: FlaskClient, shop: dict[str, str]) -> None:

@@ -28,9 +28,8 @@ from audit_service.signals import login_signal
 from audit_service.storage.database import db
 from audit_service.storage.models import Account, EndedSession
 from audit_service.vocabulary import AdminAction, Role
-from tests.conftest import ACTOR, PASSWORD
-from tests.login.test_login import BROWSER, log_in
-from tests.test_receivers import logins
+from tests.support.accounts import ACTOR, PASSWORD
+from tests.support.logins import BROWSER, log_in, logins
 
 HTTPS = "https://localhost"
 NEW_PASSWORD = "another horse, another battery"

@@ -16,8 +16,8 @@ from audit_service.signals import login_signal
 from audit_service.storage import schema
 from audit_service.storage.database import db
 from audit_service.trail.spool import Spool
-from tests.conftest import SECRET_KEY
 from tests.factories import LoginFactory
+from tests.support.apps import SECRET_KEY
 from tests.support.fault_tools import wait_for_empty_spool
 
 

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
 
-from tests.conftest import PASSWORD
 from tests.faults import Progress
 from tests.security.ground import Tokens, no_progress, populate, settings
+from tests.support.accounts import PASSWORD
 from tests.support.fault_tools import assert_nothing_lost
 from tests.support.server import started_service
 

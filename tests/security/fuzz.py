@@ -27,10 +27,10 @@ from audit_service.access.accounts import get_account, set_password
 from audit_service.context import read_session
 from audit_service.login.sessions import start_session
 from audit_service.storage.models import ErrorEvent, LoginEvent
-from tests.conftest import ACTOR, PASSWORD
 from tests.faults import Progress
 from tests.security.ground import SHOWN, Tokens, app_of, engine_of, no_progress, populate, settings
 from tests.security.requests import LOGINS, OTHERS, Answer, Sent
+from tests.support.accounts import ACTOR, PASSWORD
 from tests.support.fault_tools import assert_nothing_lost, wait_for_empty_spool
 from tests.support.server import started_service
 

@@ -16,7 +16,8 @@ from audit_service.access.tokens import add_token
 from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine
 from audit_service.vocabulary import Role, Scope
-from tests.conftest import ACTOR, PASSWORD, SECRET_KEY
+from tests.support.accounts import ACTOR, PASSWORD
+from tests.support.apps import SECRET_KEY
 
 T = TypeVar("T")
 

@@ -15,10 +15,10 @@ from audit_service.storage.database import Base
 from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent
 from audit_service.values import limits
 from audit_service.values.text import clean, fit
-from tests.conftest import PASSWORD
 from tests.faults import Progress
 from tests.security.fuzz import session_cookie
 from tests.security.ground import SHOWN, Tokens, app_of, engine_of, no_progress, populate
+from tests.support.accounts import PASSWORD
 from tests.support.fault_tools import assert_nothing_lost
 
 PAYLOADS = [

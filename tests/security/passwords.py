@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 from audit_service.access import accounts as service
 from audit_service.storage.models import Account
 from audit_service.vocabulary import Role
-from tests.conftest import ACTOR, PASSWORD
 from tests.faults import Progress
 from tests.security.ground import engine_of, no_progress, populate, settings
 from tests.support import plain_http
+from tests.support.accounts import ACTOR, PASSWORD
 from tests.support.fault_tools import assert_nothing_lost
 from tests.support.server import started_service
 

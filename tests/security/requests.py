@@ -11,8 +11,8 @@ from urllib.parse import quote_from_bytes
 from hypothesis import strategies as st
 
 from audit_service.vocabulary import Outcome, Reason
-from tests.conftest import PASSWORD
 from tests.security.ground import GONE, T
+from tests.support.accounts import PASSWORD
 
 
 @dataclass(frozen=True)

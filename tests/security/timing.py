@@ -10,10 +10,10 @@ from bisect import bisect_left, bisect_right
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.conftest import PASSWORD
 from tests.faults import Progress
 from tests.security.ground import GONE, no_progress, populate, settings
 from tests.security.requests import _as_form
+from tests.support.accounts import PASSWORD
 from tests.support.server import started_service
 
 WRONG = ("user", "a wrong password, of a length like any")

@@ -22,8 +22,8 @@ from audit_service.storage.database import make_engine
 from audit_service.storage.dialects import is_postgresql
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Role, Scope
-from tests.conftest import ACTOR
 from tests.factories import AdminFactory, LoginFactory
+from tests.support.accounts import ACTOR
 
 PROJECT = Path(__file__).parent.parent.parent
 

@@ -25,13 +25,11 @@ from audit_service.storage.sqlite_file import MovedError
 from audit_service.trail.turnstile import Turnstile
 from audit_service.vocabulary import Role, Scope
 from audit_service.web.answers import LOG_INTERVAL
-from tests.conftest import ACTOR
-from tests.login.test_login import log_in
-from tests.support.host_app import create_host
+from tests.support.accounts import ACTOR
+from tests.support.host_app import close_host, create_host
 from tests.support.host_app import db as host_db
+from tests.support.logins import errors, log_in
 from tests.support.postgres import free_port
-from tests.test_extension import close_host
-from tests.test_receivers import errors
 
 CHANGE = "UPDATE trail_head SET size = size"
 OUTAGE, UNMIGRATED, FAULT = "outage", "unmigrated", "fault"

@@ -24,8 +24,8 @@ from audit_service.storage.models import LoginEvent
 from audit_service.trail.link import Link
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.turnstile import Turnstile, TurnTimeout
-from tests.conftest import SECRET_KEY
 from tests.factories import LoginFactory
+from tests.support.apps import SECRET_KEY
 from tests.support.fault_tools import log_in_once, read_trail, wait_for_empty_spool
 from tests.support.server import environment, running_service
 

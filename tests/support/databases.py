@@ -1,15 +1,19 @@
 """Databases for tests: migrated ones, new ones, and one that is emptied instead of made anew."""
 
 import contextlib
+import os
 import uuid
 from collections.abc import Iterator
+from typing import NoReturn
 
 import psycopg
+import pytest
 from sqlalchemy import make_url
 
 from audit_service.settings.table import Settings
 from audit_service.storage import models, schema
 from audit_service.storage.database import Base, make_engine
+from tests.support.postgres import NoPostgresError
 
 GROWN = 1 << 20  # bytes by which a database may have grown; more takes longer to empty than to make anew
 CATALOGS = (
@@ -124,3 +128,10 @@ class EmptiedDatabase:
         except psycopg.Error:
             return False  # it cannot even be looked at
         return True
+
+
+def without_postgres(error: NoPostgresError) -> NoReturn:
+    """Fail with CI=true, else skip, and say why."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI=true and no PostgreSQL: {error}")
+    pytest.skip(str(error))

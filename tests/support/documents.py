@@ -5,8 +5,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.support.server import environment
-
 PROJECT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
 
@@ -44,13 +42,3 @@ def checkout(folder: Path) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(PROJECT / name, folder / name)
     return folder
-
-
-def as_written(block: str, folder: Path, url: str) -> list[str]:
-    """Run a block of commands against the service at *url*; return the lines that it prints."""
-    script = block.replace("http://127.0.0.1:8000", url).replace("curl ", "curl -sS -w '\\n' ")
-    done = subprocess.run(
-        ["bash", "-euc", script], cwd=folder, env=environment({}), capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return list(filter(None, done.stdout.splitlines()))

@@ -22,8 +22,9 @@ from audit_service.settings.table import Settings
 from audit_service.storage import schema
 from audit_service.storage.database import db, make_engine
 from audit_service.vocabulary import Scope
-from tests.conftest import ACTOR, SECRET_KEY
 from tests.factories import LoginFactory, SaveThrough
+from tests.support.accounts import ACTOR
+from tests.support.apps import SECRET_KEY
 
 
 def prove(url: str, folder: Path) -> None:

@@ -11,24 +11,18 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
 from audit_service.context import context_of
 from audit_service.history import query
 from audit_service.storage.models import LoginEvent, TrailHead
-from tests.api.test_api import Reader
 from tests.factories import LoginFactory
 from tests.support.children import record_lists
+from tests.support.reader import Reader
 
 WRITERS = 3
 ENOUGH = 60  # events of each writer that lives
 PATIENCE = 120.0  # seconds, for a machine that has other things to do
-
-
-@pytest.fixture
-def reader(client: FlaskClient, token: dict[str, str]) -> Reader:
-    return Reader(client, token)
 
 
 class Follower:

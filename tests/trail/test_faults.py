@@ -27,10 +27,9 @@ from audit_service.trail.link import Link
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.spool import Spool
 from tests import faults
-from tests.conftest import without_postgres
 from tests.factories import LoginFactory
 from tests.support.children import record_many
-from tests.support.databases import migrated
+from tests.support.databases import migrated, without_postgres
 from tests.support.fault_tools import assert_nothing_lost, read_trail, wait_for_empty_spool
 from tests.support.postgres import NoPostgresError, Postgres, private_postgres
 from tests.support.server import environment

@@ -1,9 +1,8 @@
 """Lists of events keep nobody waiting: they go in by parts, one list at a time."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 from flask import Flask
@@ -12,31 +11,16 @@ from sqlalchemy import Engine, text
 
 from audit_service.context import context_of
 from audit_service.errors import AuditUnavailable, BusyError
-from audit_service.events.base import NewEvent
 from audit_service.settings.table import Settings
 from audit_service.trail.lists import PART, WAITING, Lists
 from audit_service.trail.recorder import LIST_TIMEOUTS, Recorder
 from audit_service.trail.repeats import Bug
-from audit_service.trail.writer import SPOOL_SHARE, _Waiting
+from audit_service.trail.writer import SPOOL_SHARE
 from audit_service.values.flood import RECORDED
-from tests.access.test_refusals import wait_until
 from tests.factories import LoginFactory
-from tests.login.test_reports import ADA, new_token, report
 from tests.support.fault_tools import read_trail
-
-PATIENCE = 20  # seconds: nothing shall go to the spool because the machine is slow
-
-
-@contextmanager
-def busy_writer(recorder: Recorder, engine: Engine) -> Iterator[NewEvent]:
-    """The trail is locked, and the writer waits for it with one event: what is recorded now stays in the queue."""
-    event = LoginFactory.build()
-    recorder.record(LoginFactory.build())
-    with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE trail_head SET size = size")
-        recorder._writer._queue.put(_Waiting(event, time.monotonic() + recorder.timeout))
-        wait_until(lambda: recorder.queue_length() == 0, "the writer does not take the event")
-        yield event
+from tests.support.logins import ADA, new_token, report
+from tests.support.waiting import PATIENCE, busy_writer, wait_until
 
 
 def test_a_login_waits_for_one_part_of_a_list(recorder: Recorder, database_url: str, engine: Engine) -> None:

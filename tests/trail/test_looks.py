@@ -25,9 +25,9 @@ from audit_service.history.question import Question
 from audit_service.storage.database import db
 from audit_service.storage.models import AdminEvent, LoginEvent, TrailHead
 from audit_service.vocabulary import AdminAction, Role, Scope
-from tests.cli.test_cli import run, succeed
-from tests.conftest import ACTOR, PASSWORD
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory, SaveThrough
+from tests.support.accounts import ACTOR, PASSWORD
+from tests.support.commands import run, succeed
 from tests.support.server import running_service
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

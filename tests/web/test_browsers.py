@@ -12,9 +12,8 @@ from werkzeug.test import TestResponse
 
 import audit_service
 from audit_service.vocabulary import Role
-from tests.conftest import PASSWORD
-from tests.login.test_login import BROWSER, log_in
-from tests.test_receivers import logins
+from tests.support.accounts import PASSWORD
+from tests.support.logins import BROWSER, log_in, logins
 
 HTTPS = "https://localhost"
 NEW_PASSWORD = "another horse, another battery"

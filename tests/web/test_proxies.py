@@ -6,9 +6,9 @@ from flask import Flask
 from audit_service import LoginAudit, create_app
 from audit_service.context import context_of
 from audit_service.vocabulary import Role
-from tests.conftest import PASSWORD
 from tests.factories import SaveThrough
-from tests.test_receivers import logins
+from tests.support.accounts import PASSWORD
+from tests.support.logins import logins
 
 PEER = "203.0.113.9"  # who is at the other end of the TCP connection
 FORGED = "198.51.100.66"

@@ -9,11 +9,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from audit_service.vocabulary import Role
-from tests.conftest import PASSWORD
-from tests.login.test_login import BROWSER
-from tests.support.host_app import create_host
-from tests.test_extension import close_host
-from tests.test_receivers import logins
+from tests.support.accounts import PASSWORD
+from tests.support.host_app import close_host, create_host
+from tests.support.logins import BROWSER, logins
 
 OURS = ("audit_api", "audit_login", "healthz", "readyz")
 

@@ -5,6 +5,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from audit_service import LoginAudit, login_signal
+from audit_service.context import context_of
 
 
 class Base(DeclarativeBase):
@@ -49,3 +50,9 @@ def create_host(database_url: str, connect_args: dict[str, str] | None = None) -
         raise RuntimeError("after the signal, before the commit")
 
     return app
+
+
+def close_host(app: Flask) -> None:
+    context_of(app).recorder.stop()
+    with app.app_context():
+        db.engine.dispose()
