@@ -67,4 +67,9 @@ if context.is_offline_mode():
     raise SystemExit(
         "SQL cannot be printed without a database (--sql): the migrations look at the database they change"
     )
-run(context.config.attributes.get("engine") or engine_of_settings())
+if given := context.config.attributes.get("engine"):
+    run(given)
+else:
+    engine = engine_of_settings()
+    run(engine)
+    engine.dispose()

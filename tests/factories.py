@@ -3,6 +3,8 @@
 from typing import Any, ClassVar
 
 import factory
+import msgspec
+from uuid_utils.compat import uuid7
 
 from audit_service.events import tracebacks
 from audit_service.events.admin import NewAdmin
@@ -36,6 +38,12 @@ class EventFactory(factory.Factory[Any]):
     app = "tests"
     remote_addr = factory.Faker("ipv4")
     request_id = factory.Faker("uuid4")
+
+    @classmethod
+    def copies(cls, count: int, **fields: Any) -> list[Any]:
+        """Build one event so many times, each with an id of its own: for those who need many and not which."""
+        event = cls.build(**fields)
+        return [msgspec.structs.replace(event, id=uuid7()) for _ in range(count)]
 
     @classmethod
     def _create(cls, model_class: type[NewEvent], *args: Any, **kwargs: Any) -> NewEvent:

@@ -203,7 +203,7 @@ def test_an_interrupted_export_leaves_whole_lines_and_no_file(
     reader: Reader, engine: Engine, config: dict[str, object], tmp_path: Path, number: signal.Signals
 ) -> None:
     for _ in range(6):
-        events = [LoginFactory.build(user_agent="x" * 500) for _ in range(1000)]
+        events = LoginFactory.copies(1000, user_agent="x" * 500)
         context_of(reader.client.application).recorder.record_all(events)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)  # nobody reads on from either pipe: so the command is in the middle for certain

@@ -194,7 +194,7 @@ def test_users_export_their_own_logins(client: FlaskClient, engine: Engine) -> N
 def test_an_export_that_breaks_off_has_fewer_events_than_it_said(app: Flask, reader: Reader, engine: Engine) -> None:
     """SQLite has no server that could go away."""
     for _ in range(6):
-        context_of(app).recorder.record_all(LoginFactory.build_batch(1000))
+        context_of(app).recorder.record_all(LoginFactory.copies(1000))
     answer = reader.get("/api/logins.ndjson")
     read: list[bytes] = []
     with engine.connect() as connection:
