@@ -42,6 +42,8 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
+PATIENCE = 10.0  # seconds that storing an event may take, where no test is about that: the machine may be busy
+
 
 @pytest.fixture(scope="session", autouse=True)
 def rules_compiled_once() -> Iterator[None]:
@@ -165,7 +167,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 @pytest.fixture
 def recorder(database_url: str, tmp_path: Path) -> Iterator[Recorder]:
     """A recorder with a spool; the factories save through it."""
-    recorder = Recorder(Settings(database_url=database_url).url, spool_path=tmp_path / "spool.db")
+    recorder = Recorder(Settings(database_url=database_url).url, spool_path=tmp_path / "spool.db", timeout=PATIENCE)
     with SaveThrough(recorder):
         yield recorder
     recorder.stop()
@@ -176,6 +178,7 @@ def config(database_url: str, tmp_path: Path) -> dict[str, object]:
     return {
         "AUDIT_DATABASE_URL": database_url,
         "AUDIT_SECRET_KEY": SECRET_KEY,
+        "AUDIT_WRITE_TIMEOUT": PATIENCE,
         "AUDIT_DATA_DIR": str(tmp_path / "data"),
     }
 
