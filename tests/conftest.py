@@ -42,6 +42,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
+
 PATIENCE = 10.0  # seconds that storing an event may take, where no test is about that: the machine may be busy
 
 

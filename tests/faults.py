@@ -55,6 +55,7 @@ def settings(database_url: str, folder: Path, **more: object) -> dict[str, objec
         "AUDIT_SECRET_KEY": SECRET_KEY,
         "AUDIT_LOGIN": "passwordless",
         "AUDIT_WRITE_TIMEOUT": TIMEOUT,
+        "AUDIT_WORKERS": 2,
         **more,
     }
 

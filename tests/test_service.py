@@ -175,7 +175,7 @@ def test_hostile_bytes_on_the_wire(client: httpx.Client, ready: Ready) -> None:
 
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_the_end_of_the_terminal_is_the_end_of_the_service(config: dict[str, object]) -> None:
-    with started_service(config) as service:
+    with started_service({**config, "AUDIT_WORKERS": 2}) as service:
         workers = service.workers()
         service.process.send_signal(signal.SIGHUP)
         assert service.process.wait(timeout=20) == 0

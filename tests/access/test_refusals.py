@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import multiprocessing
 import os
 import signal
 import threading
@@ -27,7 +26,7 @@ from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine, make_writer
 from audit_service.storage.models import LoginEvent, RefusedAttempts
 from tests.support.apps import SECRET_KEY
-from tests.support.children import count_many
+from tests.support.children import context, count_many
 from tests.support.fault_tools import ANSWER_LIMIT, read_trail
 from tests.support.server import Service, started_service
 from tests.support.waiting import wait_until
@@ -138,9 +137,8 @@ def test_sixteen_threads_count_exactly(database_url: str, engine: Engine) -> Non
 
 
 def test_two_processes_count_exactly(database_url: str, engine: Engine) -> None:
-    context = multiprocessing.get_context("spawn")
-    arguments = (database_url, (ADA, ANY), 16, 100, context.Barrier(2))
-    processes = [context.Process(target=count_many, args=arguments) for _ in range(2)]
+    arguments = (database_url, (ADA, ANY), 16, 100, context().Barrier(2))
+    processes = [context().Process(target=count_many, args=arguments) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
@@ -307,6 +305,7 @@ def test_a_crash_in_a_flood_loses_no_refused_attempt(database_url: str, engine: 
         "AUDIT_DATABASE_URL": database_url,
         "AUDIT_DATA_DIR": tmp_path / "data",
         "AUDIT_SECRET_KEY": SECRET_KEY,
+        "AUDIT_WORKERS": 2,
     }
     with contextlib.suppress(KilledError), started_service(settings) as service:
         with Flood(service.url, clients, 1000) as flood:

@@ -138,7 +138,7 @@ def service(recorder: Recorder, engine: Engine, database_url: str, tmp_path: Pat
         token = add_token(session, "reader", Scope.READ, by=ACTOR)
         session.commit()
     settings = {"AUDIT_DATABASE_URL": database_url, "AUDIT_SECRET_KEY": "a secret key for tests"}
-    with running_service({**settings, "AUDIT_DATA_DIR": tmp_path / "data", "AUDIT_WORKERS": 1}) as url:
+    with running_service({**settings, "AUDIT_DATA_DIR": tmp_path / "data"}) as url:
         yield url, token
 
 

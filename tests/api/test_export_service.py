@@ -84,7 +84,7 @@ def test_slow_clients_and_those_who_go_away(engine: Engine, database_url: str, c
         assert row
         return int(row[0])
 
-    with started_service({**config, "AUDIT_WORKERS": 1}) as service:
+    with started_service({**config}) as service:
         headers = {"Authorization": f"Bearer {token}"}
         assert plain_http.get(f"{service.url}/api/logins", headers=headers).status_code == 200
         (worker,) = service.workers()

@@ -66,6 +66,7 @@ def settings(database_url: str, folder: Path, **more: object) -> dict[str, objec
         "AUDIT_DATABASE_URL": database_url,
         "AUDIT_DATA_DIR": str(folder),
         "AUDIT_SECRET_KEY": SECRET_KEY,
+        "AUDIT_WORKERS": 2,
         **more,
     }
 

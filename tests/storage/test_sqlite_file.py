@@ -196,7 +196,7 @@ def test_what_a_run_leaves_is_for_its_owner_only(tmp_path: Path) -> None:
     try:
         command = [sys.executable, "-m", "audit_service.cli", "setup"]
         subprocess.run(command, env=environment(settings), check=True, capture_output=True)
-        with running_service({**settings, "AUDIT_LOGIN": "passwordless", "AUDIT_WORKERS": 1}) as service:
+        with running_service({**settings, "AUDIT_LOGIN": "passwordless"}) as service:
             assert log_in_once(service)[0] == 200
             modes = modes_in(folder)
             (folder / "named.db").rename(folder / "away.db")

@@ -1,8 +1,10 @@
-"""What tests run in processes of their own; here, and not beside the tests, so that such a process imports little."""
+"""What tests run in processes of their own, which are forked from one that has imported only this."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -11,6 +13,14 @@ from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine, make_writer
 from audit_service.trail.recorder import Recorder
 from tests.factories import LoginFactory
+
+
+@cache
+def context() -> ForkServerContext:
+    """Return the context whose processes share nothing with the tests, and whose start takes no imports."""
+    made = get_context("forkserver")
+    made.set_forkserver_preload([__name__])
+    return made
 
 
 def record_many(name: str, database_url: str, folder: Path, count: int) -> None:

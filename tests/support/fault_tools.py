@@ -68,6 +68,7 @@ class Clients:
                 connection = None
                 with self._lock:
                     self.broken += 1
+                self._stop.wait(0.02)  # as long as nobody listens, to ask again and again only delays who will
                 continue
             with self._lock:
                 self.slowest = max(self.slowest, time.monotonic() - started)

@@ -4,8 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from multiprocessing import get_context
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from audit_service.context import context_of
 from audit_service.history import query
 from audit_service.storage.models import LoginEvent, TrailHead
 from tests.factories import LoginFactory
-from tests.support.children import record_lists
+from tests.support.children import context, record_lists
 from tests.support.reader import Reader
 
 WRITERS = 3
@@ -57,12 +56,11 @@ def size_of(engine: Engine) -> int:
 
 
 @pytest.fixture
-def writers(database_url: str, tmp_path: Path) -> Iterator[list[SpawnProcess]]:
+def writers(database_url: str, tmp_path: Path) -> Iterator[list[ForkServerProcess]]:
     """Processes that write; the first one never ends by itself."""
     counts = [1_000_000, *[ENOUGH // 2] * (WRITERS - 1)]
-    context = get_context("spawn")
     processes = [
-        context.Process(target=record_lists, args=(database_url, str(tmp_path), f"writer-{n}", count))
+        context().Process(target=record_lists, args=(database_url, str(tmp_path), f"writer-{n}", count))
         for n, count in enumerate(counts)
     ]
     for process in processes:
@@ -73,7 +71,7 @@ def writers(database_url: str, tmp_path: Path) -> Iterator[list[SpawnProcess]]:
         process.join()
 
 
-def test_a_follower_misses_nothing(reader: Reader, engine: Engine, writers: list[SpawnProcess]) -> None:
+def test_a_follower_misses_nothing(reader: Reader, engine: Engine, writers: list[ForkServerProcess]) -> None:
     everything, filtered = Follower(reader), Follower(reader, username=["writer-1", "writer-2"])
     followers = (everything, filtered)
     deadline = time.monotonic() + PATIENCE

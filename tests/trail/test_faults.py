@@ -1,6 +1,5 @@
 """The proofs by fault, short. ``make test-faults`` runs the long ones."""
 
-import multiprocessing
 import os
 import sqlite3
 import subprocess
@@ -28,7 +27,7 @@ from audit_service.trail.recorder import Recorder
 from audit_service.trail.spool import Spool
 from tests import faults
 from tests.factories import LoginFactory
-from tests.support.children import record_many
+from tests.support.children import context, record_many
 from tests.support.databases import migrated, without_postgres
 from tests.support.fault_tools import assert_nothing_lost, read_trail, wait_for_empty_spool
 from tests.support.postgres import NoPostgresError, Postgres, private_postgres
@@ -265,8 +264,7 @@ def test_two_processes_start_together_on_a_new_sqlite_file(tmp_path: Path) -> No
 
 
 def test_processes_share_one_trail(database_url: str, engine: Engine, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=record_many, args=(name, database_url, tmp_path, 50)) for name in "abc"]
+    processes = [context().Process(target=record_many, args=(name, database_url, tmp_path, 50)) for name in "abc"]
     for process in processes:
         process.start()
     for process in processes:

@@ -15,6 +15,8 @@ from audit_service.vocabulary import Role
 from tests.support.accounts import PASSWORD
 from tests.support.logins import BROWSER, log_in, logins
 
+pytestmark = pytest.mark.parametrize("backend", ["sqlite"])  # what a browser sends is judged before a database is asked
+
 HTTPS = "https://localhost"
 NEW_PASSWORD = "another horse, another battery"
 
