@@ -1,4 +1,4 @@
-"""The API's description of itself: the document, a page made of it, and what each problem means. For everybody."""
+"""The API's description of itself, without authentication: the document, a page made of it, and the problem types."""
 
 import re
 from functools import lru_cache
@@ -14,12 +14,12 @@ from werkzeug.wrappers import Response as AnyResponse
 from audit_service.api.document import document
 from audit_service.api.operations import Access, Answer, blueprint, json_of, operation
 from audit_service.api.views import with_etag
-from audit_service.web.answers import json_answer, page
+from audit_service.web.answers import html_answer, json_answer
 from audit_service.web.browsers import add_headers
-from audit_service.web.problems import KINDS, Kind
+from audit_service.web.problems import PROBLEM_TYPES, ProblemType
 
-_PUBLIC = "For everybody: it needs no authentication."
-_KEPT = 8  # of each kind: where the app is mounted, and what it is called, comes from outside
+_PUBLIC = "It needs no authentication."
+_KEPT = 8  # documents, and pages: clients choose the host name, and proxies the mount path, that they are made for
 
 
 @operation(
@@ -47,41 +47,43 @@ def show_docs() -> AnyResponse:
     """Show the document as a page, which loads nothing but its own style sheet."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented
     html = _as_html(app, quote(request.script_root), request.host_url)
-    return with_etag(add_headers(page(html)), "no-cache")
+    return with_etag(add_headers(html_answer(html)), "no-cache")
 
 
 @lru_cache(maxsize=_KEPT)
 def _document(base: str) -> msgspec.Raw:
-    """Making it takes longer than most answers, and everybody may ask for it."""
+    """Return the document as JSON. It is kept: making it takes longer than most answers, and needs no token."""
     return msgspec.Raw(msgspec.json.encode(document(base)))
 
 
 @lru_cache(maxsize=_KEPT)
 def _as_html(_app: Flask, base: str, _host_url: str) -> str:
-    """An app may have a template of its own; the addresses in the page begin with the URL of the host."""
-    return render_template("audit_api/docs.html", document=msgspec.json.decode(_document(base)), problems=KINDS)
+    """Return the page. It is kept for each app, which may have its own template, and for each address in its links."""
+    return render_template(
+        "audit_api/docs.html", document=msgspec.json.decode(_document(base)), problem_types=PROBLEM_TYPES
+    )
 
 
 @operation(
     "/problems/<name>",
-    "What a kind of problem means",
+    "What a problem type means",
     _PUBLIC,
     segments={
         "name": {
-            "schema": {"type": "string", "enum": [kind.name for kind in KINDS]},
+            "schema": {"type": "string", "enum": [known.name for known in PROBLEM_TYPES]},
             "description": "the end of its `type`",
         }
     },
-    answer=json_of(Kind),
+    answer=json_of(ProblemType),
     access=Access.EVERYBODY,
     others=(HTTPStatus.NOT_FOUND,),
 )
 def show_problem(name: str) -> Response:
-    """Show what a kind of problem means."""
-    for kind in KINDS:
-        if kind.name == name:
-            return json_answer(kind)
-    raise NotFound("there is no such kind of problem: /api/docs names all")
+    """Show what a problem type means."""
+    for known in PROBLEM_TYPES:
+        if known.name == name:
+            return json_answer(known)
+    raise NotFound("there is no such problem type: /api/docs names all")
 
 
 @blueprint.app_template_filter("audit_api_code")

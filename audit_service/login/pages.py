@@ -8,7 +8,7 @@ from audit_service.context import Viewer, current_context
 from audit_service.login.sessions import session_account
 from audit_service.values import limits
 from audit_service.values.text import fit
-from audit_service.web.answers import describe_and_log, page, problem
+from audit_service.web.answers import describe_and_log, html_answer, problem
 
 
 def is_browser() -> bool:
@@ -20,7 +20,7 @@ def is_browser() -> bool:
 def index_page(viewer: Viewer) -> Response:
     """Show the name and the role of the account that is logged in."""
     has_password = session_account() is not None
-    return page(render_template("audit_service/index.html", viewer=viewer, has_password=has_password))
+    return html_answer(render_template("audit_service/index.html", viewer=viewer, has_password=has_password))
 
 
 def login_page(message: str = "", status: int = 200, error: Exception | None = None) -> Response:
@@ -33,7 +33,7 @@ def login_page(message: str = "", status: int = 200, error: Exception | None = N
         next=request.args.get("next", ""),
         is_passwordless=current_context().settings.login == "passwordless",
     )
-    return page(html, status, error)
+    return html_answer(html, status, error)
 
 
 def password_page(username: str, message: str = "", status: int = 200, error: Exception | None = None) -> Response:
@@ -45,7 +45,7 @@ def password_page(username: str, message: str = "", status: int = 200, error: Ex
         minimum=limits.PASSWORD_MIN,
         maximum=limits.PASSWORD_MAX,
     )
-    return page(html, status, error)
+    return html_answer(html, status, error)
 
 
 def error_answer(error: Exception) -> Response:
@@ -61,4 +61,4 @@ def error_answer(error: Exception) -> Response:
     account = session_account() if request.endpoint == "audit_login.change_password" and status < 500 else None  # noqa: PLR2004
     if account:
         return password_page(account.username, detail, status, error)
-    return page(render_template("audit_service/error.html", status=status, detail=detail), status, error)
+    return html_answer(render_template("audit_service/error.html", status=status, detail=detail), status, error)

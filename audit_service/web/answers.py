@@ -20,7 +20,7 @@ from audit_service.storage.outages import (
     sqlstate,
 )
 from audit_service.values.flood import Flood
-from audit_service.web.problems import PATH, kind_of
+from audit_service.web.problems import PATH, problem_type
 
 # What is personal must not stay in any cache; and a page or JSON comes, as the client prefers.
 _HEADERS = {"Cache-Control": "no-store", "Vary": "Accept, Cookie"}
@@ -61,8 +61,8 @@ def json_answer(body: object, status: int = 200) -> Response:
     return Response(_encode(body), status, content_type="application/json", headers=_HEADERS)
 
 
-def page(html: str, status: int = 200, error: Exception | None = None) -> Response:
-    """Answer with a page; one about an *error* has the headers that belong to it."""
+def html_answer(html: str, status: int = 200, error: Exception | None = None) -> Response:
+    """Answer with the page *html*; one about an *error* has the headers that belong to it."""
     return Response(html, status, headers={**_HEADERS, **_headers(error)})
 
 
@@ -70,8 +70,8 @@ def problem(error: Exception) -> Response:
     """Answer with the problem that *error* is; the texts are for people and say what to do."""
     status, detail = describe_and_log(error)
     parameter = error.parameter if isinstance(error, ParameterError) else None
-    kind = kind_of(status, has_parameter=parameter is not None)
-    uri = f"{quote(request.script_root)}{PATH}{kind.name}" if kind else "about:blank"
+    known = problem_type(status, has_parameter=parameter is not None)
+    uri = f"{quote(request.script_root)}{PATH}{known.name}" if known else "about:blank"
     body = Problem(type=uri, title=HTTPStatus(status).phrase, status=status, detail=detail, parameter=parameter)
     headers = {**_HEADERS, **_headers(error)}
     return Response(_encode(body), status, content_type="application/problem+json", headers=headers)

@@ -18,7 +18,7 @@ from audit_service.api import documentation
 from audit_service.api.document import document
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Scope
-from audit_service.web.problems import KINDS, PATH, kind_of
+from audit_service.web.problems import PATH, PROBLEM_TYPES, problem_type
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.accounts import ACTOR
 from tests.support.commands import as_written
@@ -112,14 +112,14 @@ def test_descriptions_are_made_once_and_kept_by_who_has_them(client: FlaskClient
 
 def test_every_problem_that_can_be_answered_is_explained(client: FlaskClient) -> None:
     page = client.get("/api/docs").text
-    for kind in KINDS:
-        assert client.get(PATH + kind.name).get_json()["meaning"] == kind.meaning
-        assert f'id="{kind.name}"' in page
-        assert f"| `{PATH}{kind.name}` | {kind.status} |" in DOCUMENT
-    assert DOCUMENT.count(f"| `{PATH}") == len(KINDS)
+    for known in PROBLEM_TYPES:
+        assert client.get(PATH + known.name).get_json()["meaning"] == known.meaning
+        assert f'id="{known.name}"' in page
+        assert f"| `{PATH}{known.name}` | {known.status} |" in DOCUMENT
+    assert DOCUMENT.count(f"| `{PATH}") == len(PROBLEM_TYPES)
     for status in (400, 401, 403, 404, 405, 409, 411, 413, 415, 422, 429, 500, 503):
         for has_parameter in (False, True):
-            assert kind_of(status, has_parameter=has_parameter) in KINDS
+            assert problem_type(status, has_parameter=has_parameter) in PROBLEM_TYPES
 
 
 @pytest.mark.parametrize("path", ["/api/logins", "/api/nothing", "/nothing", "/login/x"])

@@ -22,7 +22,7 @@ from audit_service.api.schemas import VISIBLE
 from audit_service.storage.database import db
 from audit_service.values.text import fit
 from audit_service.vocabulary import Role
-from audit_service.web.problems import KINDS
+from audit_service.web.problems import PROBLEM_TYPES
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.accounts import PASSWORD
 
@@ -143,9 +143,9 @@ def test_real_answers(client: FlaskClient, token: dict[str, str], history: dict[
             conforms(client.get(path + REQUIRED.get(path, ""), headers={**token, "Accept": accepted}), path)
 
 
-def test_every_kind_of_problem(client: FlaskClient) -> None:
-    for kind in KINDS:
-        conforms(client.get(f"/api/problems/{kind.name}"), "/api/problems/{name}")
+def test_every_problem_type(client: FlaskClient) -> None:
+    for known in PROBLEM_TYPES:
+        conforms(client.get(f"/api/problems/{known.name}"), "/api/problems/{name}")
 
 
 @pytest.fixture
