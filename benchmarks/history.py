@@ -36,7 +36,8 @@ from audit_service.storage.database import make_engine
 from audit_service.storage.models import LoginEvent
 from audit_service.vocabulary import Scope
 from benchmarks.made_history import END, address, fill_postgresql, fill_sqlite, name
-from tests.conftest import ACTOR, SECRET_KEY
+from tests.support.accounts import ACTOR
+from tests.support.apps import SECRET_KEY
 from tests.support.postgres import private_postgres
 from tests.support.server import started_service
 

@@ -24,7 +24,8 @@ import click
 import psycopg
 
 from benchmarks.record import cost_of_record
-from tests.conftest import SECRET_KEY, migrated
+from tests.support.apps import SECRET_KEY
+from tests.support.databases import migrated
 from tests.support.postgres import free_port, private_postgres
 from tests.support.server import environment, wait_until_up
 

@@ -9,7 +9,7 @@ import psycopg
 from sqlalchemy import create_engine, text
 
 from audit_service.events.request_info import network_of
-from tests.conftest import migrated
+from tests.support.databases import migrated
 
 DAYS, NAMES, ADDRESSES = 400, 200_000, 50_000
 END = datetime(2026, 11, 22, tzinfo=UTC)

@@ -9,8 +9,8 @@ from uuid_utils.compat import uuid7
 
 from audit_service.settings.table import Settings
 from audit_service.trail.recorder import Recorder
-from tests.conftest import migrated
 from tests.factories import LoginFactory
+from tests.support.databases import migrated
 
 EVENTS = 10_000
 
