@@ -71,5 +71,7 @@ if given := context.config.attributes.get("engine"):
     run(given)
 else:
     engine = engine_of_settings()
-    run(engine)
-    engine.dispose()
+    try:
+        run(engine)
+    finally:
+        engine.dispose()

@@ -119,8 +119,9 @@ def test_what_the_driver_of_postgresql_says(engine: Engine) -> None:
     assert meaning(use_a_closed_connection) == OUTAGE
     assert meaning(elsewhere.connect) == OUTAGE
     assert meaning(nowhere.connect) == OUTAGE
-    assert meaning(lambda: engine.connect().exec_driver_sql("SELECT %s", ("\0",))) == FAULT
-    assert meaning(lambda: engine.connect().exec_driver_sql("SELECT %s", (1, 2))) == FAULT
+    with engine.connect() as connection:
+        assert meaning(lambda: connection.exec_driver_sql("SELECT %s", ("\0",))) == FAULT
+        assert meaning(lambda: connection.exec_driver_sql("SELECT %s", (1, 2))) == FAULT
 
 
 def test_a_pool_that_is_empty(database_url: str) -> None:
