@@ -1,17 +1,19 @@
 """What tests run in processes of their own, which are forked from one that has imported only this."""
 
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext
-from multiprocessing.synchronize import Barrier
+from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 
 from audit_service.access.refusals import Key, RefusalCounter, add_counts
 from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine, make_writer
 from audit_service.trail.recorder import Recorder
+from audit_service.trail.turnstile import Turnstile
 from tests.factories import LoginFactory
 
 
@@ -54,3 +56,10 @@ def count_many(
     for each in counted:
         each.result()
     engine.dispose()
+
+
+def hold_a_turn(database: Path, holds: Event) -> None:
+    """Hold the turn of a SQLite file until this process is killed."""
+    with Turnstile(database).passed(time.monotonic() + 20):
+        holds.set()
+        time.sleep(600)
