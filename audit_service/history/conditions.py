@@ -5,16 +5,17 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, FromClause, and_, cast, func, literal, or_
+from sqlalchemy import ColumnElement, Dialect, FromClause, and_, cast, func, literal, or_
 from sqlalchemy.dialects.postgresql import INET
 
 from audit_service.events.base import Kind
 from audit_service.events.request_info import network_of
 from audit_service.history.question import Question
+from audit_service.storage.dialects import is_postgresql
 
 
-def conditions(table: FromClause, question: Question, dialect: str) -> dict[str, ColumnElement[bool]]:
-    """Return the conditions by the names of the filters; if the question has an owner, also that they may see it."""
+def conditions(table: FromClause, question: Question, dialect: Dialect) -> dict[str, ColumnElement[bool]]:
+    """Return the conditions by the names of their filters; ``owner`` is the one that the question's owner sets."""
     found: dict[str, ColumnElement[bool]] = {}
     for name, value in msgspec.structs.asdict(question.filters).items():
         if name == "since" and value:
@@ -35,23 +36,26 @@ def conditions(table: FromClause, question: Question, dialect: str) -> dict[str,
 
 def _is_of(table: FromClause, kind: Kind, owner: str) -> ColumnElement[bool]:
     if kind.owner is None:
-        raise ValueError(f"nobody owns {kind.what}")
+        raise ValueError(f"{kind.what} have no owner")
     return table.c[kind.owner] == owner
 
 
 def parent_of(network: str) -> str | None:
-    """Return the network of ``network_of`` that *network* is, or lies in; null for one that is larger."""
+    """Return the network of ``network_of`` that *network* is, or lies in; None for one that is larger."""
     parsed = ipaddress.ip_network(network)
     parent = network_of(str(parsed.network_address)) or ""
     return parent if parsed.prefixlen >= ipaddress.ip_network(parent).prefixlen else None
 
 
-def _address(table: FromClause, text: str, dialect: str) -> ColumnElement[bool]:
-    """Refused attempts that were counted have a network and no address: they are in what their network is in."""
+def _address(table: FromClause, text: str, dialect: Dialect) -> ColumnElement[bool]:
+    """Return the condition that an event is from the address, or from the network, *text*.
+
+    An event that counts refused attempts has a network and no address: it is where its network is.
+    """
     address, network = table.c.remote_addr, table.c.get("network")
     if "/" not in text:
         return address == text
-    if dialect != "postgresql":
+    if not is_postgresql(dialect):
         return func.audit_in_network(address if network is None else func.coalesce(address, network), text) == 1
     is_in = address.op("<<=", is_comparison=True)(cast(literal(text), INET))
     if network is None:

@@ -10,12 +10,13 @@ from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import JSON, ColumnElement, Connection, Engine, String, Table, Uuid, cast, func, type_coerce
+from sqlalchemy import JSON, ColumnElement, Connection, Dialect, Engine, String, Table, Uuid, cast, func, type_coerce
 
 from audit_service.history.query import PATIENCE, events_query
 from audit_service.history.question import Question
 from audit_service.storage.bounded import patient
 from audit_service.storage.database import IpAddress, UtcDateTime, canonical_address
+from audit_service.storage.dialects import is_postgresql, is_sqlite
 from audit_service.storage.models import table_of
 from audit_service.storage.outages import wrapped
 
@@ -44,14 +45,14 @@ class Chunk(NamedTuple):
 
 
 def export(engine: Engine, question: Question, form: Format, *, idle: float | None = None) -> Generator[Chunk]:
-    """Yield all events that are asked for, as they were at one moment; first their number, and of CSV the names.
+    """Yield all events that match, as they were at one moment; the first chunk has their number, and of CSV the names.
 
-    PostgreSQL breaks it off when the next chunk is not asked for within *idle* seconds; null for never.
+    PostgreSQL ends the transaction when the next chunk is not requested within *idle* seconds; with None it never does.
 
-    Raises what SQLAlchemy raises before the first chunk or later. Whoever stops early calls ``close``, which frees the
-    connection at once.
+    Raises what SQLAlchemy raises, before the first chunk or later. A caller that stops early calls ``close``, which
+    frees the connection at once.
     """
-    table, dialect = table_of(question.kind), engine.dialect.name
+    table, dialect = table_of(question.kind), engine.dialect
     names = question.kind.item.__struct_fields__
     query = events_query(dialect, question, None, None)
     query = query.with_only_columns(*(_as_text(table, name, dialect).label(name) for name in names))
@@ -59,12 +60,12 @@ def export(engine: Engine, question: Question, form: Format, *, idle: float | No
     texts = [place for place, name in enumerate(names) if isinstance(table.c[name].type, String)]
     lines = partial(_csv_lines, texts) if form is Format.CSV else partial(_json_lines, names)
     options: dict[str, Any] = {"stream_results": True, "max_row_buffer": CHUNK}
-    if dialect == "postgresql":  # a cursor of the server lives in a transaction
+    if is_postgresql(dialect):  # a cursor of the server lives in a transaction
         options["isolation_level"] = "REPEATABLE READ"
     with wrapped(engine):
         connection = engine.execution_options(**options).connect()
     with connection, patient(connection, PATIENCE):
-        if dialect == "sqlite":  # a host's driver would begin no transaction for reading
+        if is_sqlite(dialect):  # the driver of a host app begins no transaction for reading
             _begin(connection)
         elif idle is not None:
             limit = f"SET LOCAL idle_in_transaction_session_timeout = {int(idle * 1000)}"
@@ -115,10 +116,10 @@ def _harmless(row: Sequence[Any], texts: Sequence[int]) -> Sequence[Any]:
     return row
 
 
-def _as_text(table: Table, name: str, dialect: str) -> ColumnElement[Any]:
-    """The column as the text that the JSON has for it, made by the database: less work than Python's objects."""
+def _as_text(table: Table, name: str, dialect: Dialect) -> ColumnElement[Any]:
+    """Return the column as the text that JSON has for it: the database makes it faster than Python's objects do."""
     column = table.c[name]
-    if dialect == "postgresql":
+    if is_postgresql(dialect):
         if isinstance(column.type, UtcDateTime):
             return _without_zeros(func.to_char(func.timezone("UTC", column), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
         if isinstance(column.type, IpAddress):

@@ -37,7 +37,7 @@ def group_errors(session: Session, filters: ErrorFilters, *, limit: int, now: da
     """Return the groups that had errors in the last 30 days, unless the filters say since when."""
     covered = with_span(filters, now)
     table = table_of(ERRORS)
-    found = conditions(table, Question(kind=ERRORS, filters=covered), session.get_bind().dialect.name)
+    found = conditions(table, Question(kind=ERRORS, filters=covered), session.get_bind().dialect)
     groups = (
         select(
             table.c.fingerprint,

@@ -33,7 +33,7 @@ def last_logins(session: Session, username: str, *, owner: str | None) -> LastLo
     table = table_of(LOGINS)
     failed = LoginFilters(username=[username], action=[Action.LOGIN], outcome=[Outcome.FAILURE])
     question = Question(kind=LOGINS, filters=failed, owner=owner)
-    found = conditions(table, question, session.get_bind().dialect.name)
+    found = conditions(table, question, session.get_bind().dialect)
     place = tuple_(table.c.timestamp, table.c.seq)
     if success:
         found["later"] = place > tuple_(success.timestamp, success.seq)

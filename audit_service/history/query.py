@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, Select, Table, func, select, tuple_
+from sqlalchemy import CTE, ColumnElement, Dialect, Select, Table, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from audit_service.events.base import EventFilters, Kind
@@ -11,27 +11,30 @@ from audit_service.history.conditions import conditions, parent_of
 from audit_service.history.cursor import Position, arrived
 from audit_service.history.merged import in_order_of_time, merged, networks_of, values_of
 from audit_service.history.question import Order, Question
+from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.models import TrailHead, table_of
 
 # Positions that one page in the order of arrival looks at, so that a rare filter takes no longer.
 ARRIVAL_SPAN = 100_000
 PATIENCE = 60  # seconds that the database may take for a part of an export, or for counting
-LOOK = 1000  # events of all that are looked through for those of a large network, before its own are looked for
+LOOK = 1000  # events that are filtered for a page of a large network before the page is made network by network
 
 
 def list_events(
     session: Session, question: Question, *, limit: int, after: Position | None = None
 ) -> tuple[list[Any], Position | None]:
-    """Return at most *limit* events that follow *after* in the order of the question, and where to go on.
+    """Return at most *limit* events that follow *after* in the order of the question, and the position to go on from.
 
-    There is nowhere to go on, None, at the end of the history; but in the order of arrival there always is: more may
-    arrive. There a page may be shorter than *limit*, or empty, before the end.
+    The position is None at the end of the history. In the order of arrival it never is, because more events may arrive,
+    and a page may be shorter than *limit*, or empty, before the end.
     """
     if question.order is Order.ARRIVAL:
         return _list_arrivals(session, question, limit, after.seq if after else 0)
-    dialect = session.get_bind().dialect.name
+    dialect = session.get_bind().dialect
     items = (
-        _items(session, question, _look_query(question, after, limit + 1)) if _is_of_large(dialect, question) else []
+        _items(session, question, _look_query(dialect, question, after, limit + 1))
+        if _has_many_networks(dialect, question)
+        else []
     )
     if len(items) <= limit:
         items = _items(session, question, events_query(dialect, question, after, limit + 1))
@@ -39,7 +42,7 @@ def list_events(
     return items[:limit], Position(items[limit - 1].timestamp, _seq(items[limit - 1])) if more else None
 
 
-def events_query(dialect: str, question: Question, after: Position | None, limit: int | None) -> Select[Any]:
+def events_query(dialect: Dialect, question: Question, after: Position | None, limit: int | None) -> Select[Any]:
     """Return the query of the next events, or with no *limit* of all, in the order of the question."""
     table, newest = table_of(question.kind), question.order is Order.NEWEST
     found = conditions(table, question, dialect)
@@ -47,11 +50,11 @@ def events_query(dialect: str, question: Question, after: Position | None, limit
         return select(table).where(*found.values()).order_by(table.c.seq).limit(limit)
     if after is not None:
         found["after"] = _is_after(table, after, newest=newest)
-    keys = _keys(table, question) if dialect == "postgresql" and limit is not None else None
+    keys = _keys(table, question) if is_postgresql(dialect) and limit is not None else None
     if keys and limit is not None:
         others = [condition for name, condition in found.items() if name not in keys.answered]
         return merged(table, keys.column, keys.values, others, newest=newest, limit=limit)
-    by_filter = dialect == "postgresql" and _has_index(question)
+    by_filter = is_postgresql(dialect) and _has_index(question)
     return (
         select(table)
         .where(*found.values())
@@ -84,36 +87,36 @@ def _keys(table: Table, question: Question) -> _Keys | None:
     That is so for one key, whose events an index has in the order of time already, and for none.
     """
     values = {name: getattr(question.filters, name) for name in question.kind.indexed}
-    if any(len(given) == 1 and not _has_large(name, given) for name, given in values.items()):
+    if any(len(given) == 1 and not _is_large(name, given) for name, given in values.items()):
         return None
     for name, given in values.items():
         if name == "remote_addr" and any("/" in text for text in given):
-            are_whole = all(parent_of(text) is None for text in given)  # each key lies in a network that is asked for
+            are_whole = all(parent_of(text) is None for text in given)  # each key lies in a network of the question
             return _Keys(table.c.network, networks_of(table, given), (name,) if are_whole else ())
         if len(given) > 1:
             return _Keys(table.c[name], values_of(table.c[name], given), (name,))
     return None
 
 
-def _has_large(name: str, given: list[str]) -> bool:
+def _is_large(name: str, given: list[str]) -> bool:
     return name == "remote_addr" and any("/" in text and parent_of(text) is None for text in given)
 
 
-def _is_of_large(dialect: str, question: Question) -> bool:
-    """Tell whether it is about a network of many networks, so that a look at the next events of all may be enough."""
+def _has_many_networks(dialect: Dialect, question: Question) -> bool:
+    """Tell whether the question asks for a network of many networks, whose page may be among the next events of all."""
     given = question.filters.remote_addr
-    return dialect == "postgresql" and "remote_addr" in question.kind.indexed and _has_large("remote_addr", given)
+    return is_postgresql(dialect) and "remote_addr" in question.kind.indexed and _is_large("remote_addr", given)
 
 
-def _look_query(question: Question, after: Position | None, limit: int) -> Select[Any]:
-    """Return the query of those of the next events of all that are asked for; if it fills a page, it is the page."""
+def _look_query(dialect: Dialect, question: Question, after: Position | None, limit: int) -> Select[Any]:
+    """Return the query of those of the next ``LOOK`` events that match; when they fill a page, they are the page."""
     table, newest = table_of(question.kind), question.order is Order.NEWEST
     span = EventFilters(since=question.filters.since, until=question.filters.until)
-    place = list(conditions(table, Question(kind=question.kind, filters=span), "postgresql").values())
+    place = list(conditions(table, Question(kind=question.kind, filters=span), dialect).values())
     if after is not None:
         place.append(_is_after(table, after, newest=newest))
     following = select(table).where(*place).order_by(*in_order_of_time(table.c, newest=newest)).limit(LOOK).subquery()
-    found = conditions(following, question, "postgresql")
+    found = conditions(following, question, dialect)
     return select(following).where(*found.values()).order_by(*in_order_of_time(following.c, newest=newest)).limit(limit)
 
 
@@ -126,18 +129,18 @@ def find_event(session: Session, kind: Kind, event_id: UUID, *, owner: str | Non
     """Return the item of that id; with *owner*, only if this user may see it. None if there is none."""
     table = table_of(kind)
     question = Question(kind=kind, filters=EventFilters(), owner=owner)
-    found = conditions(table, question, session.get_bind().dialect.name)
+    found = conditions(table, question, session.get_bind().dialect)
     query = select(table).where(table.c.id == event_id, *found.values())
     row = session.connection().execute(query).mappings().one_or_none()
     return None if row is None else kind.item(**row)
 
 
 def _list_arrivals(session: Session, question: Question, limit: int, after: int) -> tuple[list[Any], Position]:
-    """Positions up to the size of the trail are all there: who follows them misses nothing that commits late."""
+    """Every ``seq`` up to the size of the trail is committed, so a reader who follows the positions misses no event."""
     size = session.connection().execute(select(func.coalesce(func.max(TrailHead.size), 0))).scalar_one()
     last = max(after, min(size, after + ARRIVAL_SPAN))
     table = table_of(question.kind)
-    query = events_query(session.get_bind().dialect.name, question, None, limit)
+    query = events_query(session.get_bind().dialect, question, None, limit)
     query = query.where(table.c.seq > after, table.c.seq <= last)
     items = _items(session, question, query)
     return items, arrived(_seq(items[-1]) if len(items) == limit else last)

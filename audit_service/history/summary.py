@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import ColumnElement, Integer, Interval, Table, case, cast, func, literal, select, type_coerce
+from sqlalchemy import ColumnElement, Dialect, Integer, Interval, Table, case, cast, func, literal, select, type_coerce
 from sqlalchemy.orm import Session
 
 from audit_service.events.logins import LOGINS, LoginFilters
@@ -18,6 +18,7 @@ from audit_service.history.query import PATIENCE
 from audit_service.history.question import Question
 from audit_service.storage.bounded import patient
 from audit_service.storage.database import UtcDateTime
+from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.models import table_of
 from audit_service.values import limits
 from audit_service.vocabulary import Outcome
@@ -80,7 +81,7 @@ class Summing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True):
-    """How many events have this ``key``: a word, or the begin of an hour or day; null for events without one."""
+    """How many events have this ``key``: a word, or the beginning of an hour or day; null for events without one."""
 
     key: str | None
     count: int
@@ -102,7 +103,7 @@ def summarise(
 ) -> Summary:
     """Count logins, failed logins and logouts of the last 30 days, unless the filters say since when."""
     covered = with_span(filters, now)
-    table, dialect = table_of(LOGINS), session.get_bind().dialect.name
+    table, dialect = table_of(LOGINS), session.get_bind().dialect
     question = Question(kind=LOGINS, filters=covered, owner=owner)
     found = list(conditions(table, question, dialect).values())
     count = _by_time if summing.by in (By.HOUR, By.DAY) else _by_field
@@ -134,7 +135,7 @@ def _by_time(session: Session, table: Table, found: list[ColumnElement[bool]], s
     zone = ZoneInfo(summing.tz)
 
     def count(*conditions: ColumnElement[bool]) -> Counter[str]:
-        quarter = _quarter(table, session.get_bind().dialect.name).label("quarter")
+        quarter = _quarter(table, session.get_bind().dialect).label("quarter")
         query = select(quarter, func.count()).where(*conditions).group_by(quarter).order_by(quarter)
         counted: Counter[str] = Counter()
         for begun, events in session.connection().execute(query).all():
@@ -148,9 +149,9 @@ def _by_time(session: Session, table: Table, found: list[ColumnElement[bool]], s
     return [Count(key=key, count=events, failures=failures[key]) for key, events in everything.items()]
 
 
-def _quarter(table: Table, dialect: str) -> ColumnElement[datetime]:
-    """When the quarter of an hour began that an event happened in."""
-    if dialect == "postgresql":
+def _quarter(table: Table, dialect: Dialect) -> ColumnElement[datetime]:
+    """Return when the quarter of an hour began in which an event happened."""
+    if is_postgresql(dialect):
         return func.date_bin(cast(QUARTER, Interval), table.c.timestamp, cast(EPOCH, UtcDateTime))
     seconds = cast(func.strftime("%s", table.c.timestamp), Integer)
     past = (seconds % QUARTER.seconds + QUARTER.seconds) % QUARTER.seconds  # before 1970 the first is negative
