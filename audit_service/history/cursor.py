@@ -31,7 +31,7 @@ class Cursors:
 
     def __init__(self, signing_key: str, question: Question) -> None:
         """Bind to everything that decides which events the result has; *limit* may differ from page to page."""
-        named = [question.kind.name, question.filters, question.order, question.owner]
+        named = [question.kind.item.__name__, question.filters, question.order, question.owner]
         bound = msgspec.json.encode(named, order="sorted")
         self._serializer = URLSafeSerializer(
             signing_key,

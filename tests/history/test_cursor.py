@@ -55,6 +55,11 @@ def test_a_changed_cursor_is_refused(position: Position, data: st.DataObject) ->
         cursors().decode(cursor[:place] + letter + cursor[place + 1 :])
 
 
+def test_a_cursor_of_an_earlier_version_is_read() -> None:
+    cursor = "WzE3Njk4NjA4MDAwMDAwMDAsN10.zZBIfZM10QlMVsI_m3fIrkh_VI6JZtUB71aQfdzh7Eo"
+    assert cursors().decode(cursor) == Position(datetime(2026, 1, 31, 12, tzinfo=UTC), 7)
+
+
 def test_a_cursor_survives_a_microsecond() -> None:
     position = Position(datetime(2026, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC), 7)
     assert cursors().decode(cursors().encode(position)) == position
