@@ -26,7 +26,7 @@ _UNMARKED = "trail IS NULL AND (target IS NULL OR target = :target)"
 
 
 class SpoolState(NamedTuple):
-    """What waits for our trail: how many events, for how many seconds the oldest; how many it refused for good.
+    """What waits for our trail: how many events, for how many seconds the oldest; how many were rejected for good.
 
     And how many wait for other trails.
     """
@@ -38,7 +38,7 @@ class SpoolState(NamedTuple):
 
 
 class Foreign(NamedTuple):
-    """What waits for another trail: its id, or null if only its address is known, how many, since when (Unix time)."""
+    """What waits for another trail: its id, or None if only its address is known, how many, since when (Unix time)."""
 
     trail: UUID | None
     target: str | None
@@ -148,16 +148,16 @@ class Spool:
                     ).fetchall()
                 if not rows:
                     return
-                refused = self._move(append, is_poison, rows)
+                rejected = self._move(append, is_poison, rows)
                 with self._file.writing(time.monotonic() + 1) as connection:
-                    for place, error in refused.items():
+                    for place, error in rejected.items():
                         columns = "place, kind, event, spooled_at, trail, target"
                         connection.execute(
                             f"INSERT INTO rejected ({columns}, error) SELECT {columns}, ? FROM events WHERE place = ?",  # noqa: S608
                             (error[:500], place),
                         )
                     connection.executemany("DELETE FROM events WHERE place = ?", [(row[0],) for row in rows])
-                yield len(rows) - len(refused)
+                yield len(rows) - len(rejected)
 
     def _claim(self, trail: UUID) -> None:
         """Mark the events that know only our target, a part at a time, so that ``add`` does not wait for long."""
@@ -179,12 +179,12 @@ class Spool:
     ) -> dict[int, str]:
         """Append a batch; if one event spoils it, one by one. Return the errors of those that can never be stored."""
         events: dict[int, NewEvent] = {}
-        refused: dict[int, str] = {}
+        rejected: dict[int, str] = {}
         for place, kind, event in rows:
             try:
                 events[place] = msgspec.json.decode(event, type=KIND_NAMED[kind].new)
             except (KeyError, msgspec.DecodeError) as error:
-                refused[place] = repr(error)
+                rejected[place] = repr(error)
         try:
             append(list(events.values()))
         except Exception as error:
@@ -196,8 +196,8 @@ class Spool:
                 except Exception as own_error:
                     if not is_poison(own_error):
                         raise
-                    refused[place] = repr(own_error)
-        return refused
+                    rejected[place] = repr(own_error)
+        return rejected
 
     def close(self) -> None:
         """Close the file."""

@@ -117,7 +117,7 @@ class Writer:
             self._counters.spooled += count
 
     def refuse(self, event: NewEvent, reason: str) -> None:
-        """Leave the event on stderr, as one JSON line: the last resort, and no promise."""
+        """Count the event as refused, and write it to stderr as one JSON line: the last resort, and no promise."""
         with self._counting:
             self._counters.refused += 1
         with contextlib.suppress(OSError, ValueError):  # there is no further resort
@@ -166,7 +166,7 @@ class Writer:
                 raise
             if len(batch) == 1:
                 self._answer(batch, error)
-                self.refuse(batch[0].event, f"the database refuses this event: {type(error).__name__}")
+                self.refuse(batch[0].event, f"the database can never store this event: {type(error).__name__}")
                 return
             for waiting in batch:  # one event spoils the batch: the others must not suffer
                 self._append([waiting], deadline)
