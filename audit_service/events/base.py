@@ -30,17 +30,17 @@ class NewEvent(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def text_filter(limit: int, meaning: str) -> Meta:
-    """Return what is said of a filter that takes a text of at most *limit* characters."""
+    """Return the ``Meta`` of a filter that takes a text of at most *limit* characters."""
     return Meta(max_length=limit, title=f"a text of at most {limit} characters", description=meaning)
 
 
 def word_filter(vocabulary: type[StrEnum], meaning: str) -> Meta:
-    """Return what is said of a filter that takes a word of a *vocabulary*."""
+    """Return the ``Meta`` of a filter that takes a word of a *vocabulary*."""
     *others, last = (f"`{word}`" for word in vocabulary)
     return Meta(title=f"{', '.join(others)} or {last}", description=meaning)
 
 
-_TIME = "an RFC 3339 time with its offset, such as 2026-01-31T12:00:00Z"
+TIME_TITLE = "an RFC 3339 time with its offset, such as 2026-01-31T12:00:00Z"
 
 App = Annotated[str, text_filter(limits.APP, "the app that it happened in")]
 RequestId = Annotated[str, text_filter(limits.REQUEST_ID, "the id of the request that it happened in")]
@@ -53,8 +53,8 @@ Network = Annotated[
         extra={"parse": parse_network},
     ),
 ]
-Since = Annotated[datetime, Meta(tz=True, title=_TIME, description="not before this time")]
-Until = Annotated[datetime, Meta(tz=True, title=_TIME, description="before this time")]
+Since = Annotated[datetime, Meta(tz=True, title=TIME_TITLE, description="not before this time")]
+Until = Annotated[datetime, Meta(tz=True, title=TIME_TITLE, description="before this time")]
 
 
 class EventFilters(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ class Kind:
     item: type[NewEvent]  # the events as readers see them: with ``seq`` and ``recorded_at``
     filters: type[EventFilters]
     columns: tuple[str, ...]  # the fields that a table on a terminal has room for
-    owner: str | None = None  # the field that names the user who may see the event; None: auditors only
+    owner: str | None = None  # the field that names the user who may see the event; None: only auditors may
     has_ids_from_outside: bool = False  # so two events may come with one id
     # Filters whose index holds the events of a value in the order of time, those with the rarest values first.
     indexed: tuple[str, ...] = ()

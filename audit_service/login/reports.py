@@ -12,6 +12,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, ServiceUnavai
 
 from audit_service.context import current_context
 from audit_service.errors import BusyError, IdTakenError, ItemError, TakenError
+from audit_service.events.base import TIME_TITLE
 from audit_service.events.logins import NewLogin
 from audit_service.events.request_info import network_of, parse_address
 from audit_service.events.usernames import is_reserved
@@ -31,7 +32,7 @@ OutcomeName = Annotated[Outcome, Meta(title="`success` or `failure`")]
 ReasonName = Annotated[Reason, Meta(title="one of " + ", ".join(f"`{reason}`" for reason in Reason))]
 Address = Annotated[str, Meta(title="an IPv4 or IPv6 address")]
 Text = Annotated[str, Meta(title="a text")]
-Time = Annotated[datetime, Meta(tz=True, title="an RFC 3339 time with its offset, such as 2026-01-31T12:00:00Z")]
+Time = Annotated[datetime, Meta(tz=True, title=TIME_TITLE)]
 App = Annotated[str, Meta(min_length=1, max_length=limits.APP, title=f"a text of 1 to {limits.APP} characters")]
 EventId = Annotated[UUID, Meta(title="a UUIDv7 (RFC 9562)")]
 
