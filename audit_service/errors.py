@@ -48,7 +48,7 @@ class TakenError(ItemError):
 
 
 class NotConfiguredError(AuditError):
-    """Something that must stand before the trail can be used does not."""
+    """The trail cannot be used with the app or the database as it is; the message says what is missing."""
 
 
 class AccountError(AuditError):
@@ -65,7 +65,7 @@ class IdTakenError(AuditError):
 
 
 class AuditUnavailable(AuditError):  # noqa: N818 - the word that the guarantees use
-    """The event is not durable anywhere. The one that catches this must not answer with success."""
+    """The event is not durable anywhere. Code that catches this must not answer with success."""
 
 
 class BusyError(AuditUnavailable):

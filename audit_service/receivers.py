@@ -101,9 +101,9 @@ def on_exception(sender: object, *, exception: BaseException, **_extra: Any) -> 
 
 
 def error_recorder() -> Callable[[Exception], None]:
-    """Return what records an exception as one of the current request, also after that: for answers that are streamed.
+    """Return a function that records an exception with the facts of the current request, also when that is over.
 
-    Flask sends no signal for these. What goes wrong in recording is logged.
+    It is for streamed answers, for whose exceptions Flask sends no signal. What goes wrong in recording is logged.
     """
     audit, client, target = current_context(), request_info.client(), request_info.target()
 

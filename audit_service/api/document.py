@@ -20,7 +20,7 @@ _HEADERS = {
 def document(base: str) -> dict[str, Any]:
     """Return the document; *base* is the path that the app is mounted at, "" for none.
 
-    What everybody may ask for comes last.
+    Operations that need no authentication come last.
     """
     operations = sorted(OPERATIONS, key=lambda operation: operation.access is Access.EVERYBODY)
     return {

@@ -83,10 +83,10 @@ def operation(
     """Return a decorator that makes a view the one of *rule*, and declares it.
 
     The view is called with the ``Viewer``, a struct of each type that it *takes* from the query string, and the
-    variable *segments* of its path, each declared by its JSON Schema with a description; one for everybody with the
-    segments alone. *others* are further statuses that it answers with. If *instead* returns a view, that one answers.
-    The *endpoint* is the name of the view, unless given. Raises nothing; what a call raises is a problem: 401 or 403
-    for a viewer who may not ask, 400 for a parameter.
+    variable *segments* of its path, each declared by its JSON Schema with a description; a view without authentication
+    gets the segments alone. *others* are further statuses that it answers with. If *instead* returns a view, that one
+    answers. The *endpoint* is the name of the view, unless given. Raises nothing; what a call raises is a problem: 401
+    or 403 for a viewer who may not ask, 400 for a parameter.
     """
 
     def declare(view: View) -> View:

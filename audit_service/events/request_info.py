@@ -25,7 +25,7 @@ _PORT = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?|([^:]*):[0-9]{1,5}")
 
 @lru_cache(maxsize=1024)
 def parse_address(text: str | None) -> str | None:
-    """Return the canonical text of an IP address (RFC 5952), IPv4-mapped IPv6 as IPv4, null for anything else.
+    """Return the canonical text of an IP address (RFC 5952), IPv4-mapped IPv6 as IPv4, None for anything else.
 
     Proxies put a port behind it (``192.0.2.1:80``, ``[2001:db8::1]:80``), or brackets around it: they are left out.
     """

@@ -9,12 +9,12 @@ from audit_service.values.text import REPLACEMENT, clean
 
 MASKED = "***"
 HASHED = "hash:"
-ACTORS = ("cli:", "token:", "network:")  # in admin events, who is no account
+ACTORS = ("cli:", "token:", "network:")  # actors of admin events that are no accounts
 ANY = "*"  # attempts under many names, counted together
 
 
 def is_reserved(name: str) -> bool:
-    """Tell whether *name* stands for others, so that it can be nobody's own."""
+    """Tell whether *name* stands for others, so that no account can have it."""
     return name in (MASKED, ANY) or name.startswith((HASHED, *ACTORS))
 
 
@@ -23,7 +23,7 @@ def unknown(username: str, policy: str, key: Callable[[], str]) -> str:
 
     *policy* is ``AUDIT_UNKNOWN_USERNAMES``: "keep" it; "hash" it with the *key* (HMAC-SHA256, RFC 2104: the same name
     is the same text, as long as the key stays); or "mask" it, so that nothing is left. A kept name that stands for
-    others is marked, so that nobody writes these by hand.
+    others is marked, so that it cannot be taken for one that the service has made.
     """
     name = clean(username, limits.USERNAME)
     if policy == "keep":

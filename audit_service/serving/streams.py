@@ -73,9 +73,8 @@ class _Pipe:
 
     def _count(self, written: int) -> None:
         self._written += written
-        if (
-            self._written > self.capacity
-        ):  # the server has read, so it has opened it: when it closes it, writing shall fail
+        # The server has read, so it has opened the pipe: when it closes it, writing shall fail.
+        if self._written > self.capacity:
             self._close_reader()
 
     def _close_reader(self) -> None:

@@ -43,7 +43,7 @@ def target_of(url: URL) -> str:
 
 
 def read_trail(connection: Connection) -> UUID | None:
-    """Return the identity of the trail behind *connection*, null before the migration that gives it one."""
+    """Return the identity of the trail behind *connection*, None before the migration that gives it one."""
     if not inspect(connection).has_table(TrailIdentity.__tablename__):
         return None
     return connection.execute(select(TrailIdentity.trail_id)).scalar()

@@ -115,7 +115,7 @@ class Keeper:
             return None
         if not self._is_up.is_set():
             self._find()
-            self._check_revision()  # only now: nobody waits for it
+            self._check_revision()  # only now: no event waits for it
         return trail
 
     def _check_revision(self) -> None:

@@ -89,7 +89,7 @@ class Link:
         return not self._has_moved()
 
     def revision_fault(self, deadline: float) -> str | None:
-        """Return what is wrong with the revision of the database, and the remedy; null if nothing is."""
+        """Return what is wrong with the revision of the database, and the remedy; None if nothing is."""
         from audit_service.storage.schema import fault_of, read_revision  # noqa: PLC0415 - Alembic: not at each import
 
         with self._use(deadline) as connection, connection.begin():
@@ -152,8 +152,8 @@ def _make_engine(url: URL, timeout: float, connect_args: Mapping[str, Any] | Non
         engine = create_engine(url, **options)
         prepare_engine(engine, begin="BEGIN IMMEDIATE")
         return engine
-    # The server ends what nobody waits for any longer, so that a lock is not held for ever; TCP does the same for a
-    # peer that is gone.
+    # The server ends a statement when its caller has given up, so that no lock is held for ever; TCP does the same for
+    # a peer that is gone.
     milliseconds = max(1, int(timeout * 1000))
     arguments = options["connect_args"]
     for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):

@@ -25,7 +25,7 @@ _OTHERS = Bug("others", "Exception")  # of more bugs than are told apart
 
 
 class Repeats:
-    """Keeps what anybody can provoke from filling the trail, the spool or the disk.
+    """Keeps errors that any client can provoke from filling the trail, the spool or the disk.
 
     The counts are in memory: a process that is killed takes along those of windows that are not over.
     """

@@ -1,4 +1,4 @@
-"""The SQLite file that the spool is kept in: its tables, its transactions, and the lock of those who replay it."""
+"""The SQLite file that the spool is kept in: its tables, its transactions, and the lock for replaying it."""
 
 import fcntl
 import os
@@ -92,7 +92,7 @@ class SpoolFile:
 
     def _bring_up(self, connection: sqlite3.Connection) -> None:
         """Make the tables, or add to those of an older file, in one transaction."""
-        for name in ("", "-wal", "-shm"):  # an older version made the latter for everybody to read
+        for name in ("", "-wal", "-shm"):  # older versions let all users read the last two
             self.path.with_name(f"{self.path.name}{name}").chmod(0o600)
         connection.execute("BEGIN IMMEDIATE")
         if _format(connection) < _FORMAT:  # else another process was first
@@ -102,7 +102,7 @@ class SpoolFile:
 
     @contextmanager
     def replay_lock(self) -> Iterator[bool]:
-        """Hold the lock of those who replay, which ends with the process; yield whether it is ours."""
+        """Take the lock for replaying, which ends with the process; yield whether it is ours."""
         path = self.path.with_name(f"{self.path.name}-replay")
         file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:

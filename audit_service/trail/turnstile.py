@@ -17,10 +17,10 @@ class TurnTimeout(TimeoutError):  # noqa: N818
 class Turnstile:
     """Lets writers in by turns, between processes.
 
-    SQLite's own busy handler sleeps and hopes, so the process that has just written mostly writes again. Here a writer
-    first waits to be the next and then for its turn: who has just written finds another one to be the next. The locks
-    are ``flock`` locks beside the database, which end with their process. They make turns fair, and no more: it is
-    SQLite's own lock that keeps a second writer out.
+    SQLite's own busy handler only sleeps and tries again, so the process that has just written mostly writes again.
+    Here a writer first waits to be the next and then for its turn, so the one that has just written finds another one
+    before it. The locks are ``flock`` locks beside the database, which end with their process. They only make turns
+    fair: it is SQLite's own lock that keeps a second writer out.
     """
 
     def __init__(self, database: Path) -> None:

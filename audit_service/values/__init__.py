@@ -1,1 +1,1 @@
-"""Plain values: text, addresses, details and typed conversion. Neither Flask nor SQLAlchemy."""
+"""Plain values: limits, text, details, typed conversion, counts of floods. Neither Flask nor SQLAlchemy."""

@@ -1,1 +1,1 @@
-"""What every face of the service answers with: problems, pages, browser policy, proxies."""
+"""What the login views and the API share: answers, problems, browser policy, proxies."""
