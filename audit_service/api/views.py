@@ -65,7 +65,7 @@ def list_events(kind: Kind, viewer: Viewer, filters: EventFilters, paging: Pagin
 
 
 def show_event(kind: Kind, viewer: Viewer, event_id: str) -> AnyResponse:
-    """Show one event. It never changes, so whoever has it may keep it, and ask whether they still may see it (304)."""
+    """Show one event. It never changes, so a client may keep it, and ask whether it may still see it (304)."""
     item = None
     with contextlib.suppress(ValueError):
         item = query.find_event(read_session(), kind, UUID(event_id), owner=owner_of_view(viewer))
@@ -76,7 +76,7 @@ def show_event(kind: Kind, viewer: Viewer, event_id: str) -> AnyResponse:
 
 
 def with_etag(answer: Response, caching: str) -> AnyResponse:
-    """Let whoever has *answer* keep it as *caching* says, and answer 304 if it is the one that they have."""
+    """Let clients keep *answer* as *caching* says, and answer 304 to a client that has it already."""
     answer.headers["Cache-Control"] = caching
     answer.add_etag()
     return answer.make_conditional(request) if request.if_none_match else answer
@@ -138,7 +138,7 @@ for _kind in KINDS:
 
 
 @blueprint.route("/<path:_path>", methods=_EVERY_METHOD, provide_automatic_options=False)
-def refuse(_path: str) -> Response:
+def not_here(_path: str) -> Response:
     """Answer for paths and methods that are not here, so that a host's own error pages do not."""
     adapter = current_app.create_url_adapter(request)
     if adapter and adapter.match(method="GET")[0] != request.endpoint:
@@ -155,7 +155,7 @@ def leave_session(answer: Response) -> Response:
 
 @blueprint.after_request
 def name_methods(answer: Response) -> Response:
-    """Name the methods that there are: to ``OPTIONS`` Flask would name those that ``refuse`` refuses, too."""
+    """Name the methods that there are: to ``OPTIONS`` Flask would name those of ``not_here``, too."""
     if request.method == "OPTIONS" and "Allow" in answer.headers:
         answer.headers["Allow"] = ", ".join(_METHODS)
     return answer

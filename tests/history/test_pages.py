@@ -98,7 +98,7 @@ def paths(app: Flask, event_ids: dict[str, str]) -> list[str]:
     """A path for each of the API's routes."""
     found = []
     for rule in app.url_map.iter_rules():
-        if rule.endpoint.startswith("audit_api.") and rule.endpoint != "audit_api.refuse":
+        if rule.endpoint.startswith("audit_api.") and rule.endpoint != "audit_api.not_here":
             collection = rule.rule.removeprefix("/api/").split("/")[0]
             path = rule.rule.replace("<event_id>", event_ids.get(collection, ""))
             found.append(path.replace("<name>", "invalid-parameter").replace("<path:filename>", "docs.css"))
