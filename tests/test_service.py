@@ -122,7 +122,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n"
         (b"\r\n", False, b"400"),
     ],
 )
-def test_a_body_that_was_cut_logs_nobody_in(
+def test_a_body_that_was_cut_is_no_login(
     client: httpx.Client, ready: Ready, sent: bytes, is_cut: bool, status: bytes
 ) -> None:
     before = last_login(client, ready)

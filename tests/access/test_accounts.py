@@ -165,7 +165,7 @@ def test_names_that_stand_for_others(engine: Engine, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "nobody", "\x00", "\ud800", "x" * 5000, "ADA", "ada "])
 @pytest.mark.parametrize("backend", ["sqlite"])  # refused before any database is asked
-def test_nobodys_name(engine: Engine, name: str) -> None:
+def test_a_name_without_an_account(engine: Engine, name: str) -> None:
     with Session(engine) as session:
         add_account(session, "ada", Role.USER, PASSWORD, by=ACTOR)
         assert find_account(session, name) is None

@@ -79,7 +79,7 @@ def test_what_is_counted_during_a_write_is_written_together() -> None:
     assert write.written == [{ADA: 1}, {ADA: 3, ANY: 2}, {NOWHERE: 1}]
 
 
-def test_an_error_reaches_all_whose_counts_are_lost_and_nobody_else() -> None:
+def test_an_error_reaches_the_callers_of_its_batch_only() -> None:
     error = OSError("the disk is full")
     write = HeldWrites(None, error)
     with counting(write, [ADA, ANY, ADA]) as (counter, counted):
@@ -184,7 +184,7 @@ def test_after_a_window_the_next_one_is_counted_anew(engine: Engine) -> None:
     assert [row.details["count"] for row in closed_events(engine)] == [1, 2, 3]
 
 
-def test_two_who_close_at_once_append_once(database_url: str, engine: Engine) -> None:
+def test_two_processes_that_close_at_once_append_once(database_url: str, engine: Engine) -> None:
     keys = [Key("192.0.2.0/24", f"name-{n}", "tests") for n in range(20)]
     engines = [make_writer(make_engine(Settings(database_url=database_url).url)) for _ in range(4)]
     for _ in range(3):

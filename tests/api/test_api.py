@@ -143,7 +143,7 @@ def test_a_bad_token_is_refused_whatever_the_session_says(
 
 
 @pytest.mark.parametrize("path", ["/api/logins", "/api/logins/1", "/api/errors", "/api/errors/1"])
-def test_nobody_is_told_how_to_authenticate(client: FlaskClient, path: str) -> None:
+def test_a_401_tells_how_to_authenticate(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="audit history"'

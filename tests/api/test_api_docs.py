@@ -50,7 +50,7 @@ class Links(HTMLParser):
 
 
 @pytest.mark.parametrize("mount", ["", "/audit"])
-def test_the_page_needs_nobody_and_nothing_from_elsewhere(client: FlaskClient, mount: str) -> None:
+def test_the_page_needs_no_login_and_nothing_from_elsewhere(client: FlaskClient, mount: str) -> None:
     check_page(client, mount)
 
 
@@ -91,7 +91,7 @@ def check_page(client: FlaskClient, mount: str) -> None:
 @pytest.mark.parametrize(
     ("path", "made"), [("openapi.json", documentation._document), ("docs", documentation._as_html)]
 )
-def test_descriptions_are_made_once_and_kept_by_who_has_them(client: FlaskClient, path: str, made: Any) -> None:
+def test_descriptions_are_made_once_and_have_an_etag(client: FlaskClient, path: str, made: Any) -> None:
     path = f"/api/{path}"
     made.cache_clear()
     answers = [client.get(path, environ_overrides={"SCRIPT_NAME": mount}) for mount in ("", "/audit", "")]

@@ -73,7 +73,7 @@ def opened(service: Service, token: str, method: str = "GET", status: int = 200)
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])
-def test_slow_clients_and_those_who_go_away(engine: Engine, database_url: str, config: dict[str, object]) -> None:
+def test_exports_of_slow_and_vanished_clients(engine: Engine, database_url: str, config: dict[str, object]) -> None:
     *readers, token = fill(engine)
 
     def busy() -> int:

@@ -83,7 +83,7 @@ def stalled(address: tuple[str, int], token: dict[str, str]) -> socket.socket:
 
 
 @pytest.mark.usefixtures("filled")
-def test_a_reader_who_stalls_holds_nothing_of_the_database(
+def test_a_stalled_export_holds_nothing_of_the_database(
     app: Flask, token: dict[str, str], engine: Engine, held: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with served(app) as address, contextlib.ExitStack() as stack:
@@ -254,7 +254,7 @@ def test_an_export_that_breaks_off_is_an_error_event(
 
 
 @pytest.mark.usefixtures("filled")
-def test_a_reader_who_stalls_is_no_error_event(app: Flask, token: dict[str, str], clock: list[int]) -> None:
+def test_a_stalled_export_is_no_error_event(app: Flask, token: dict[str, str], clock: list[int]) -> None:
     answer = app.test_client().get(PATH, headers=token)
     clock.append(31)
     with pytest.raises(TimeoutError):

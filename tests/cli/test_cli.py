@@ -126,7 +126,7 @@ class _Typing(io.BytesIO):
 
 @pytest.mark.usefixtures("ada")
 @pytest.mark.parametrize("command", [["add", "bob", "--role", "user"], ["set-password", "ada"]], ids=" ".join)
-def test_nobody_waits_for_who_types_a_password(engine: Engine, command: list[str]) -> None:
+def test_no_lock_is_held_while_a_password_is_typed(engine: Engine, command: list[str]) -> None:
     """Else one terminal that is left open keeps all logins out of an SQLite trail."""
 
     def somebody_logs_in() -> None:

@@ -248,7 +248,7 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
-def test_a_reader_who_leaves_is_recorded_too(reader: Reader, engine: Engine, config: dict[str, object]) -> None:
+def test_a_look_whose_output_is_cut_off_is_recorded(reader: Reader, engine: Engine, config: dict[str, object]) -> None:
     """As ``head`` does."""
     read, write = os.pipe()
     os.close(read)

@@ -134,7 +134,7 @@ def test_networks(address: str | None, network: str | None) -> None:
     assert request_info.network_of(address) == network
 
 
-def test_outside_a_request_everything_is_null() -> None:
+def test_outside_a_request_everything_is_none() -> None:
     assert request_info.client() == request_info.Client()
     assert request_info.target() == request_info.Target()
 

@@ -162,7 +162,7 @@ def test_what_is_wrong_is_said_before_the_file_begins(reader: Reader, path: str,
     assert answer.content_type == "application/problem+json"
 
 
-def test_who_exports_is_recorded(reader: Reader, engine: Engine) -> None:
+def test_an_export_is_recorded_with_its_reader(reader: Reader, engine: Engine) -> None:
     reader.get("/api/logins.csv", username=["ada", "bob"])
     with engine.connect() as connection:
         query = select(AdminEvent).where(AdminEvent.action == AdminAction.HISTORY_EXPORTED)

@@ -240,7 +240,7 @@ def test_counted_refusals_are_in_what_their_network_is_in(
     assert len(lines.text.splitlines()) == int(lines.headers["Event-Count"]) == 3
 
 
-def test_more_values_than_anybody_needs_are_refused(client: FlaskClient, token: dict[str, str]) -> None:
+def test_too_many_values_of_a_filter_are_refused(client: FlaskClient, token: dict[str, str]) -> None:
     networks = [f"{n}.0.0.0/8" for n in range(101)]
     assert client.get("/api/logins", query_string={"remote_addr": networks[1:]}, headers=token).status_code == 200
     answer = client.get("/api/logins", query_string={"remote_addr": networks}, headers=token)

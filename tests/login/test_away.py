@@ -155,7 +155,7 @@ def test_many_attempts_that_cannot_be_checked_are_counted(app: Flask, client: Fl
     assert len(logins(app)) == RECORDED + 1 + 1 + RECORDED - 1 + 2
 
 
-def test_attempts_that_could_not_be_checked_throttle_nobody(app: Flask, client: FlaskClient, away: Away) -> None:
+def test_attempts_that_could_not_be_checked_do_not_throttle(app: Flask, client: FlaskClient, away: Away) -> None:
     with away(app) as spool:
         assert {attempt(client, "ada") for _ in range(RECORDED)} == {503}
     wait_for_empty_spool(spool)

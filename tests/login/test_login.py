@@ -203,7 +203,7 @@ def test_a_remember_cookie_is_not_read(client: FlaskClient, path: str) -> None:
     assert answer.status_code in (200, 401)
 
 
-def test_an_error_event_names_who_was_logged_in(app: Flask, client: FlaskClient) -> None:
+def test_an_error_event_names_the_user(app: Flask, client: FlaskClient) -> None:
     def fail() -> str:
         raise ValueError
 

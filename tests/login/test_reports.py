@@ -75,7 +75,7 @@ def test_null_is_as_good_as_nothing(app: Flask, client: FlaskClient, shop: dict[
     assert (item.reason, item.remote_addr, item.network, item.user_agent, item.app) == (None, None, None, None, "shop")
 
 
-def test_the_sender_of_a_report_is_not_who_logged_in(app: Flask, client: FlaskClient, shop: dict[str, str]) -> None:
+def test_the_address_of_a_report_is_not_its_senders(app: Flask, client: FlaskClient, shop: dict[str, str]) -> None:
     client.post(
         "/login/", json=ADA, headers={**shop, "User-Agent": "the shop's client", "X-Forwarded-For": "192.0.2.9"}
     )
@@ -497,7 +497,7 @@ def test_a_name_that_stands_for_others_is_not_reported(
     assert logins(app) == []
 
 
-def test_a_name_that_stands_for_others_is_marked_when_it_is_nobodys(
+def test_a_name_that_stands_for_others_is_marked_when_it_has_no_account(
     app: Flask, client: FlaskClient, shop: dict[str, str]
 ) -> None:
     items = [{"username": name, "outcome": "failure", "reason": "unknown_user"} for name in RESERVED]
@@ -505,7 +505,7 @@ def test_a_name_that_stands_for_others_is_marked_when_it_is_nobodys(
     assert [item.username for item in by_seq(app)] == [f"\ufffd{name}"[:255] for name in RESERVED]
 
 
-def test_nobody_reports_in_the_name_of_this_service(make_app: Callable[..., Flask]) -> None:
+def test_a_report_in_the_name_of_this_service_is_refused(make_app: Callable[..., Flask]) -> None:
     app = make_app(AUDIT_APP_NAME="door")
     shop, door = new_token(app, "shop"), new_token(app, "door")
     client = app.test_client()
@@ -516,7 +516,7 @@ def test_nobody_reports_in_the_name_of_this_service(make_app: Callable[..., Flas
     assert report(client, door, {**ADA, "app": "shop"}).status_code == 200
 
 
-def test_reported_failures_keep_nobody_from_logging_in(make_app: Callable[..., Flask]) -> None:
+def test_reported_failures_do_not_throttle(make_app: Callable[..., Flask]) -> None:
     """Who may report could else lock out whom it likes."""
     app = make_app(AUDIT_THROTTLE_NAME_LIMIT=1, AUDIT_THROTTLE_NETWORK_LIMIT=1)
     item = {"username": "user", "outcome": "failure", "reason": "bad_password", "remote_addr": "127.0.0.1"}

@@ -104,13 +104,13 @@ def test_the_cookie_ends_with_the_browser_and_holds_no_secret(client: FlaskClien
     assert "argon2" not in content
 
 
-def test_a_cookie_of_http_is_nobodys_on_https(client: FlaskClient, accounts: dict[Role, str]) -> None:
+def test_a_cookie_of_http_is_no_session_on_https(client: FlaskClient, accounts: dict[Role, str]) -> None:
     log_in(client)
     assert name_of(client) == "user"
     assert name_of(client, base_url=HTTPS) is None
 
 
-def test_who_has_no_session_gets_no_cookie(client: FlaskClient, accounts: dict[Role, str]) -> None:
+def test_without_a_session_there_is_no_cookie(client: FlaskClient, accounts: dict[Role, str]) -> None:
     requests = [client.get("/"), client.get("/login/"), client.get("/nowhere"), log_in(client, "nobody")]
     assert [answer.headers.getlist("Set-Cookie") for answer in requests] == [[]] * 4
 
@@ -217,7 +217,7 @@ def test_a_copied_cookie_is_worthless_after_the_logout(make_app: Callable[..., F
     assert len(logins(app)) == before
 
 
-def test_a_session_of_a_name_that_nobody_checked_ends_with_the_mode(make_app: Callable[..., Flask]) -> None:
+def test_a_passwordless_session_ends_with_the_mode(make_app: Callable[..., Flask]) -> None:
     client = make_app(AUDIT_LOGIN="passwordless").test_client()
     log_in(client, "admin")
     assert name_of(with_cookie(make_app(), cookie_of(client))) is None
@@ -541,7 +541,7 @@ def test_bad_bodies(app: Flask, client: FlaskClient, sent: dict[str, Any], statu
     assert name_of(client) == "user"
 
 
-def test_a_name_that_nobody_checked_has_no_password(make_app: Callable[..., Flask]) -> None:
+def test_a_passwordless_session_has_no_password_page(make_app: Callable[..., Flask]) -> None:
     client = make_app(AUDIT_LOGIN="passwordless").test_client()
     log_in(client)
     assert "/account/password/" not in client.get("/", headers=BROWSER).text

@@ -191,7 +191,7 @@ def test_more_than_can_wait_are_refused_at_once(server: Server, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])  # what is read of the database is the same on both
-def test_those_who_never_send_their_bodies_delay_nobody(config: dict[str, object]) -> None:
+def test_bodies_that_never_arrive_delay_no_other_request(config: dict[str, object]) -> None:
     settings = {**config, "AUDIT_WORKERS": 1, "AUDIT_THREADS": 2, "AUDIT_LOGIN": "passwordless"}
     with started_service(settings) as service, SlowSender(service.url, 100) as slow:
         slowest = slow.time_others(20)

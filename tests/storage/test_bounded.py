@@ -34,7 +34,7 @@ def bounded(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def test_a_slow_question_is_ended_by_the_server_and_hinders_nobody(bounded: Engine, app: Flask) -> None:
+def test_a_slow_question_is_ended_and_delays_no_other(bounded: Engine, app: Flask) -> None:
     started = time.monotonic()
     with bounded.connect() as connection, pytest.raises(OperationalError) as caught:
         connection.execute(text("SELECT pg_sleep(30)"))

@@ -262,7 +262,7 @@ PROVOCATIONS = {
 
 
 @pytest.mark.parametrize("expected", PROVOCATIONS)
-def test_what_is_answered_in_somebody_elses_app(
+def test_what_is_answered_in_a_host_app(
     host: Flask, monkeypatch: pytest.MonkeyPatch, backend: str, expected: str
 ) -> None:
     """A fault of ours stays an unhandled exception, whatever class the driver has for it."""

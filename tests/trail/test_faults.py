@@ -156,7 +156,7 @@ def test_the_same_event_in_the_spool_and_in_the_trail_is_one(
     assert read_trail(database_url).ids == [str(stored.id), str(new.id)]
 
 
-def test_who_records_under_an_id_that_is_taken_hears_of_it(recorder: Recorder, database_url: str) -> None:
+def test_recording_under_a_taken_id_raises(recorder: Recorder, database_url: str) -> None:
     events = LoginFactory.build_batch(3)
     recorder.record(events[1])
     other = msgspec.structs.replace(events[1], username="other")

@@ -218,7 +218,7 @@ def test_a_user_at_the_history_of_others_is_refused(app: Flask, accounts: dict[R
 
 
 @pytest.mark.parametrize("path", ["/api/logins", "/api/errors", "/api/admin-events"])
-def test_who_presents_nothing_leaves_no_event(app: Flask, client: FlaskClient, path: str) -> None:
+def test_a_request_without_a_token_leaves_no_event(app: Flask, client: FlaskClient, path: str) -> None:
     assert client.get(path).status_code == 401
     assert admin_events(app) == []
 

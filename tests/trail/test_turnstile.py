@@ -45,7 +45,7 @@ def test_a_turn_that_does_not_come_is_given_up_in_time(database: Path) -> None:
     second.close()
 
 
-def test_who_has_just_written_comes_after_who_waits(database: Path) -> None:
+def test_a_waiting_writer_comes_before_the_last_one(database: Path) -> None:
     first, second = Turnstile(database), Turnstile(database)
     order: list[str] = []
 

@@ -29,7 +29,7 @@ def test_a_new_window_lets_through_again() -> None:
     assert flood.take_due(NOW + 2 * WINDOW) == [("a", 1, NOW + WINDOW, NOW + WINDOW)]
 
 
-def test_a_window_that_nobody_ends_forgets_nothing() -> None:
+def test_a_window_that_is_not_ended_keeps_its_counts() -> None:
     flood: Flood[str] = Flood(WINDOW, recorded=1)
     times = [NOW, NOW + WINDOW, NOW + 5 * WINDOW]
     assert [flood.admit("a", time) for time in times] == [True, False, False]

@@ -304,7 +304,7 @@ def test_what_users_type_is_no_markup(client: FlaskClient, accounts: dict[Role, 
     assert "&lt;script&gt;" in answers[0].text
 
 
-def test_a_name_that_nobody_checked_is_no_markup(make_app: Callable[..., Flask]) -> None:
+def test_an_unchecked_name_is_no_markup(make_app: Callable[..., Flask]) -> None:
     client = make_app(AUDIT_LOGIN="passwordless").test_client()
     log_in(client, "<b onclick='x'>", headers=BROWSER)
     page = client.get("/", headers=BROWSER).text

@@ -130,7 +130,7 @@ def test_no_other_header_is_believed(proxies: int, accounts: dict[Role, str], ap
     assert [item.remote_addr for item in logins(app)] == [PEER]
 
 
-def test_who_comes_through_the_proxy_is_throttled_by_its_own_address(
+def test_clients_behind_the_proxy_are_throttled_by_their_own_addresses(
     accounts: dict[Role, str], config: dict[str, object]
 ) -> None:
     app = create_app({**config, "AUDIT_TRUSTED_PROXIES": 1, "AUDIT_THROTTLE_NAME_LIMIT": 1})
