@@ -1,6 +1,8 @@
 """The extension in somebody else's app: same database, connections of its own."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 import pytest
 from flask import Flask, Response
@@ -10,9 +12,11 @@ from audit_service import LoginAudit
 from audit_service.access.tokens import add_token
 from audit_service.context import context_of
 from audit_service.errors import NotConfiguredError, SettingsError
+from audit_service.events.logins import NewLogin
 from audit_service.settings.table import Settings
 from audit_service.storage import schema
 from audit_service.storage.database import make_engine
+from audit_service.storage.models import LoginEvent
 from audit_service.vocabulary import Scope
 from tests.support.accounts import ACTOR
 from tests.support.databases import new_postgres_database
@@ -154,6 +158,24 @@ def test_closing_closes_the_connections_of_a_database_that_the_host_did_not_make
     LoginAudit.close(app)
     assert engine.pool is not pool
     assert pool.checkedin() == 0
+
+
+def test_events_that_come_while_the_trail_is_closed_are_stored(host: Flask) -> None:
+    recorder = context_of(host).recorder
+    started = threading.Barrier(9)
+
+    def record() -> list[UUID]:
+        started.wait()
+        return [recorder.record(NewLogin(app="host", username="ada")) for _ in range(10)]
+
+    with ThreadPoolExecutor(8) as pool:
+        recording = [pool.submit(record) for _ in range(8)]
+        started.wait()
+        while not all(each.done() for each in recording):
+            LoginAudit.close(host)
+    ids = {each for future in recording for each in future.result()}
+    with host.app_context():
+        assert set(db.session.scalars(select(LoginEvent.id))) == ids
 
 
 def test_an_app_without_a_trail_cannot_be_closed() -> None:

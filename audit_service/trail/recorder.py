@@ -25,7 +25,7 @@ from audit_service.trail.keeper import Keeper, first_line
 from audit_service.trail.link import Link
 from audit_service.trail.lists import Lists
 from audit_service.trail.spool import Spool
-from audit_service.trail.writer import Writer
+from audit_service.trail.writer import StoppedError, Writer
 
 LIST_TIMEOUTS = 3  # times the write timeout: the longest that a list may take once it has its turn
 
@@ -82,8 +82,7 @@ class Recorder:
         the database that came too late does not undo what was stored. Raises ``IdTakenError`` if another event has its
         id.
         """
-        self.start()
-        if self._writer.write((event,), time.monotonic() + self.timeout):
+        if self._write((event,)):
             raise IdTakenError([0])
         return event.id
 
@@ -105,8 +104,7 @@ class Recorder:
             for start in range(0, len(events), self._lists.part):
                 end = start + self._lists.part
                 try:
-                    deadline = min(last, time.monotonic() + self.timeout)
-                    taken += [start + place for place in self._writer.write(events[start:end], deadline)]
+                    taken += [start + place for place in self._write(events[start:end], last)]
                 except AuditUnavailable:
                     for event in events[end:]:
                         self._writer.refuse(event, "an earlier part of its list could not be stored")
@@ -160,9 +158,9 @@ class Recorder:
                 return
             for job in self._stop_jobs:
                 job()
+            self._process = None  # an event that comes from now on waits for our lock, and starts new threads
             self._writer.stop()
             self._keeper.stop()
-            self._process = None
             atexit.unregister(self.stop)
 
     def add_chore(self, job: Callable[[], object]) -> None:
@@ -176,6 +174,15 @@ class Recorder:
     def queue_length(self) -> int:
         """Return how many events wait in this process."""
         return self._writer.queue_length()
+
+    def _write(self, events: Sequence[NewEvent], last: float = float("inf")) -> list[int]:
+        """Let the writer store *events*, before *last* (``time.monotonic``); a new one if it was stopped meanwhile."""
+        while True:
+            self.start()
+            try:
+                return self._writer.write(events, min(last, time.monotonic() + self.timeout))
+            except StoppedError:
+                continue
 
     def _reset(self) -> None:
         self.counters = Counters()

@@ -30,6 +30,10 @@ BATCH_LIMIT = 500  # events in a transaction
 SPOOL_SHARE = 0.25  # of the write timeout is kept for the spool, and added to it as the last word of ``write``
 
 
+class StoppedError(Exception):
+    """The writer takes no more events."""
+
+
 class _Waiting:
     """An event in the queue. Its lock is released when there is an answer: nothing lighter wakes a thread."""
 
@@ -62,12 +66,15 @@ class Writer:
         self._timeout = timeout
         self._queue_limit = queue_limit
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._entry = threading.Lock()  # what is queued comes before the end of the queue, or not at all
+        self._is_stopped = False
         self._ended = threading.Event()
 
     def write(self, events: Sequence[NewEvent], deadline: float) -> list[int]:
         """Store *events* before *deadline* (``time.monotonic``); return the places of those whose id another one has.
 
-        Raises ``AuditUnavailable`` if not all others are stored, or not in time; some may be.
+        Raises ``AuditUnavailable`` if not all others are stored, or not in time; some may be. Raises ``StoppedError``
+        after ``stop``; then none is.
         """
         queue = self._queue
         if queue.qsize() + len(events) > self._queue_limit:
@@ -75,8 +82,11 @@ class Writer:
                 self.refuse(event, "AUDIT_QUEUE_LIMIT events are waiting already")
             raise AuditUnavailable("too many events are waiting to be stored (AUDIT_QUEUE_LIMIT)")
         waiting = [_Waiting(event, deadline) for event in events]
-        for each in waiting:
-            queue.put(each)
+        with self._entry:
+            if self._is_stopped:
+                raise StoppedError
+            for each in waiting:
+                queue.put(each)
         last = deadline + self._timeout * SPOOL_SHARE
         for each in waiting:
             if not each.answered.acquire(timeout=max(0.0, last - time.monotonic())):
@@ -93,7 +103,9 @@ class Writer:
 
     def stop(self) -> None:
         """Store what is queued and end the thread; wait until it has, no longer than storing an event takes."""
-        self._queue.put(None)
+        with self._entry:
+            self._is_stopped = True
+            self._queue.put(None)
         self._ended.wait(self._timeout * (1 + SPOOL_SHARE))
 
     def run(self) -> None:
