@@ -100,7 +100,7 @@ def test_a_token_is_known_for_an_hour_and_not_when_it_is_revoked(app: Flask, cli
 def test_without_a_spool_no_report_is_taken(
     make_app: Callable[..., Flask], away: Away, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    app = make_app(AUDIT_SPOOL="off")
+    app = make_app(AUDIT_SPOOL="off", AUDIT_WRITE_TIMEOUT=2)
     client, shop = app.test_client(), new_token(app, "shop")
     assert report(client, shop, ADA).status_code == 200
     with away(app):

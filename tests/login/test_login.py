@@ -155,7 +155,8 @@ def test_without_the_receiver_there_is_no_success(
 
 
 def test_without_a_trail_there_is_no_success(app: Flask, client: FlaskClient) -> None:
-    context_of(app).recorder.spool_path = None
+    recorder = context_of(app).recorder
+    recorder.spool_path, recorder.timeout = None, 1.0
     with app.app_context(), db.engine.begin() as connection:
         connection.execute(text("DROP TABLE trail_head"))
     answer = log_in(client)

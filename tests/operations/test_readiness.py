@@ -121,7 +121,8 @@ def test_without_a_spool_a_login_that_cannot_be_recorded_says_why(empty_database
 
 
 def test_without_a_spool_a_trail_that_refuses_is_not_ready(app: Flask, client: FlaskClient) -> None:
-    context_of(app).recorder.spool_path = None
+    recorder = context_of(app).recorder
+    recorder.spool_path, recorder.timeout = None, 1.0
     with app.app_context(), db.engine.begin() as connection:
         connection.execute(text("ALTER TABLE trail_head RENAME TO elsewhere"))
     answer = client.get("/readyz")
