@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, text
 
 from audit_service.settings.environment import load_settings
 from audit_service.storage.database import BUSY_TIMEOUT, Base, make_engine
+from audit_service.storage.dialects import is_postgresql, is_sqlite
 from audit_service.storage.models import NULLS_FIRST
 from audit_service.storage.schema import VERSION_TABLE, make_file
 
@@ -31,7 +32,7 @@ def is_ours(_item: object, name: str | None, type_: str, reflected: bool, model:
 def run(engine: Engine) -> None:
     """Migrate in one transaction; a second process waits, and then finds the work done."""
     with engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
+        if is_sqlite(connection):
             driver: Any = connection.connection.dbapi_connection
             driver.execute(f"PRAGMA busy_timeout={PATIENCE * 1000}")
         migrate(connection)
@@ -39,7 +40,7 @@ def run(engine: Engine) -> None:
 
 def migrate(connection: Connection) -> None:
     with connection.begin():  # on SQLite this takes the write lock
-        if connection.dialect.name == "postgresql":
+        if is_postgresql(connection):
             connection.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}s'"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
             connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'"))  # for tables, which logins need

@@ -94,7 +94,7 @@ class Recorder:
         has, when all others are durable; and ``BusyError`` if too many other lists are waiting. A list waits for its
         turn as long as one event may take, and then takes ``LIST_TIMEOUTS`` times as long at most.
         """
-        self.start()
+        self._start_for(events)
         if len(events) == 1:
             self.record(events[0])
             return
@@ -117,7 +117,7 @@ class Recorder:
 
         Raises ``AuditUnavailable``; then none of them is stored.
         """
-        self.start()
+        self._start_for(events)
         error: Exception = AuditUnavailable("the database is away, and AUDIT_SPOOL is off")
         if spool := self._spool():  # of this thread's own
             try:
@@ -175,10 +175,19 @@ class Recorder:
         """Return how many events wait in this process."""
         return self._writer.queue_length()
 
+    def _start_for(self, events: Sequence[NewEvent]) -> None:
+        """Start the threads; refuse *events* if they cannot be started."""
+        try:
+            self.start()
+        except AuditUnavailable as error:
+            for event in events:
+                self._writer.refuse(event, str(error))
+            raise
+
     def _write(self, events: Sequence[NewEvent], last: float = float("inf")) -> list[int]:
         """Let the writer store *events*, before *last* (``time.monotonic``); a new one if it was stopped meanwhile."""
         while True:
-            self.start()
+            self._start_for(events)
             try:
                 return self._writer.write(events, min(last, time.monotonic() + self.timeout))
             except StoppedError:

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,6 @@ from audit_service.trail.turnstile import Turnstile
 from audit_service.vocabulary import Role, Scope
 from audit_service.web.answers import LOG_INTERVAL
 from tests.support.accounts import ACTOR
-from tests.support.host_app import close_host, create_host
 from tests.support.host_app import db as host_db
 from tests.support.logins import errors, log_in
 from tests.support.postgres import free_port
@@ -244,14 +243,6 @@ def test_a_read_only_database_is_no_fault_of_ours(
         assert (answer.status_code, answer.get_json()["type"]) == (503, "/api/problems/unavailable")
     assert client.get("/").get_json()["username"] == "user"
     assert errors(app) == []
-
-
-@pytest.fixture
-def host(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path))
-    app = create_host(database_url)
-    yield app
-    close_host(app)
 
 
 PROVOCATIONS = {

@@ -4,8 +4,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from sqlalchemy import Engine, select
 
 from audit_service import LoginAudit, create_app
 from audit_service.errors import AuditUnavailable, IdTakenError
+from audit_service.events.base import NewEvent
 from audit_service.events.logins import NewLogin
 from audit_service.settings.table import Settings
 from audit_service.signals import login_signal
@@ -332,6 +334,29 @@ def test_without_a_spool_nothing_is_promised(empty_database_url: str, capfd: pyt
     recorder.stop()
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
     assert msgspec.json.decode(line)["event"]["id"] == str(event.id)
+
+
+@pytest.mark.parametrize("record", [Recorder.record_all, Recorder.record_in_spool])
+def test_events_without_threads_are_told_of(
+    record: Callable[[Recorder, Sequence[NewEvent]], None],
+    database_url: str,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As at the end of the interpreter, or where the system has no more threads."""
+
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    recorder = Recorder(Settings(database_url=database_url).url)
+    events = LoginFactory.build_batch(2)
+    for given in (events[:1], events[1:], events):
+        with pytest.raises(AuditUnavailable, match="threads"):
+            record(recorder, given)
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    assert [msgspec.json.decode(line)["event"]["id"] for line in lines] == [str(event.id) for event in events] * 2
+    assert recorder.counters.refused == 2  # each try to start counts anew
 
 
 def test_what_was_spooled_is_replayed_after_a_restart(empty_database_url: str, tmp_path: Path) -> None:
