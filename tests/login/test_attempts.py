@@ -20,7 +20,7 @@ from audit_service import LoginAudit, create_app
 from audit_service.access.accounts import add_account, disable, get_account, set_password
 from audit_service.access.passwords import hash_password, needs_rehash
 from audit_service.access.throttle import RECORDED
-from audit_service.context import context_of
+from audit_service.context import context_of, write_session
 from audit_service.errors import AccountError
 from audit_service.events import usernames
 from audit_service.storage.database import db
@@ -359,9 +359,8 @@ def test_a_hash_with_old_parameters_is_renewed_by_a_success_only(app: Flask, cli
 def test_the_hash_of_a_disabled_account_is_not_renewed(app: Flask, client: FlaskClient) -> None:
     weak = WEAK.hash(PASSWORD)
     set_hash(app, weak)
-    with app.app_context():
-        disable(db.session(), get_account(db.session(), "user"), by=ACTOR)
-        db.session.commit()
+    with app.app_context(), write_session() as session:
+        disable(session, get_account(session, "user"), by=ACTOR)
     assert attempt(client, password=PASSWORD).status_code == 401
     assert hash_of(app) == weak
 

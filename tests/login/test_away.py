@@ -17,9 +17,8 @@ from uuid_utils.compat import uuid7
 
 from audit_service import LoginAudit
 from audit_service.access.tokens import revoke_token
-from audit_service.context import context_of
+from audit_service.context import context_of, write_session
 from audit_service.events.logins import NewLogin
-from audit_service.storage.database import db
 from audit_service.values.flood import RECORDED
 from audit_service.vocabulary import Scope
 from tests.support.accounts import ACTOR
@@ -87,9 +86,8 @@ def test_reports_are_taken_with_a_token_that_was_good_before(app: Flask, client:
 def test_a_token_is_known_for_an_hour_and_not_when_it_is_revoked(app: Flask, client: FlaskClient, away: Away) -> None:
     shop, gone = new_token(app, "shop"), new_token(app, "gone")
     assert [report(client, headers, ADA).status_code for headers in (shop, gone)] == [200, 200]
-    with app.app_context():
-        revoke_token(db.session(), "gone", by=ACTOR)
-        db.session.commit()
+    with app.app_context(), write_session() as session:
+        revoke_token(session, "gone", by=ACTOR)
     assert report(client, gone, ADA).status_code == 401
     with away(app):
         assert [report(client, headers, ADA).status_code for headers in (shop, gone)] == [200, 503]

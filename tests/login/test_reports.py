@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from uuid_utils.compat import uuid7
 
 from audit_service.access.tokens import revoke_token
-from audit_service.storage.database import db
+from audit_service.context import write_session
 from audit_service.vocabulary import Role, Scope
 from tests.support.accounts import ACTOR, PASSWORD
 from tests.support.logins import ADA, by_seq, logins, new_token, report
@@ -417,9 +417,8 @@ def test_the_oldest_time_that_can_be_written(app: Flask, client: FlaskClient, sh
 
 def test_only_a_valid_report_token_reports(app: Flask, client: FlaskClient, accounts: dict[Role, str]) -> None:
     revoked = new_token(app, "revoked")
-    with app.app_context():
-        revoke_token(db.session(), "revoked", by=ACTOR)
-        db.session.commit()
+    with app.app_context(), write_session() as session:
+        revoke_token(session, "revoked", by=ACTOR)
     expired = new_token(app, "expired", expires_at=datetime.now(UTC) + timedelta(hours=1))
     refused: dict[str, dict[str, str]] = {
         "read": new_token(app, "read", Scope.READ),
