@@ -181,6 +181,7 @@ def test_a_name_or_a_whole_network_is_refused(
         {"reason": Reason.PROVIDER_ERROR},
         {"outcome": Outcome.SUCCESS, "reason": None},
         {"method": "reported"},
+        {"method": "oauth"},
         {"method": "passwordless"},
         {"method": None},
         {"username": "ADA"},
