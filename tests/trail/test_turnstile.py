@@ -102,3 +102,29 @@ def test_whether_an_open_file_is_still_the_one_at_its_path(tmp_path: Path) -> No
     (tmp_path / "moved").replace(path)
     assert is_at(file, path)
     os.close(file)
+
+
+def test_lock_files_that_were_removed_are_made_anew(database: Path) -> None:
+    first, second = Turnstile(database), Turnstile(database)
+    with first.passed(soon()):
+        pass
+    for name in ("next", "turn"):
+        database.with_name(f"audit.db-{name}").unlink()
+    with second.passed(soon()), pytest.raises(TurnTimeout), first.passed(0):
+        pass
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize("name", ["next", "turn"])
+def test_lock_files_are_the_owners_and_no_links_are_followed(database: Path, tmp_path: Path, name: str) -> None:
+    path = database.with_name(f"audit.db-{name}")
+    path.symlink_to(tmp_path / "elsewhere")
+    turnstile = Turnstile(database)
+    with pytest.raises(OSError, match="symbolic links"), turnstile.passed(0):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+    path.unlink()
+    with turnstile.passed(0):
+        assert path.stat().st_mode & 0o777 == 0o600
+    turnstile.close()
