@@ -5,21 +5,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Engine
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestTimeout, ServiceUnavailable
 
-from audit_service import login, receivers
+from audit_service import api, login, receivers
 from audit_service.context import context_of
-from audit_service.extension import LoginAudit
+from audit_service.extension import API, LoginAudit
 from audit_service.operations.logs import scrub_logs
 from audit_service.operations.readiness import readiness
 from audit_service.serving.gateway import Gateway, ReadyAnswer, ReadyAnswers
 from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings
+from audit_service.storage.bounded import bound_waits
+from audit_service.storage.database import Base, engine_options, prepare_engine
 from audit_service.values import limits
 from audit_service.web.answers import json_answer, problem, register_errors
 from audit_service.web.browsers import protect
 from audit_service.web.proxies import TrustedProxies
 
+db = SQLAlchemy(model_class=Base)
 MAX_BODY = 64 * 1024  # bytes; a login is small
 
 
@@ -36,7 +41,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     settings = load_settings(app.config)
     app.secret_key = settings.signing_key()
     scrub_logs(app)
-    LoginAudit(session_viewer=login.session_viewer).init_app(app, settings)
+    LoginAudit(session_viewer=login.session_viewer).init_app(app, settings, _connect(app, settings))
     protect(app)
     login.init_sessions(app)
     login.init_attempts(app)
@@ -44,11 +49,26 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     register_errors(app, login.error_answer)
     app.add_url_rule("/healthz", view_func=healthz, merge_slashes=False)
     app.add_url_rule("/readyz", view_func=readyz, merge_slashes=False)
+    app.add_url_rule(
+        f"{API}/<path:_path>", view_func=api.not_here, methods=api.EVERY_METHOD, provide_automatic_options=False
+    )
     receivers.require_connected()
     if settings.trusted_proxies:
         app.wsgi_app = TrustedProxies(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
     _warn(app, settings)
     return app
+
+
+def _connect(app: Flask, settings: Settings) -> Engine:
+    """Set up Flask-SQLAlchemy; return its engine."""
+    app.config["SQLALCHEMY_DATABASE_URI"] = settings.url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings.url)
+    db.init_app(app)
+    with app.app_context():
+        engine = db.engine
+    prepare_engine(engine)
+    bound_waits(engine, settings.write_timeout)
+    return engine
 
 
 def create_worker() -> Gateway:

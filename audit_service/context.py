@@ -1,30 +1,38 @@
 """What ``LoginAudit.init_app`` leaves in a Flask app, and how the rest finds it."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 from uuid import UUID
 
-from flask import Flask, current_app, has_app_context, has_request_context, request
+from flask import Flask, current_app, g, has_app_context, has_request_context, request
+from msgspec.structs import replace
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from audit_service.errors import NotConfiguredError
-from audit_service.events import request_info, usernames
+from audit_service.errors import AuditUnavailable, NotConfiguredError
+from audit_service.events import request_info, tracebacks, usernames
 from audit_service.events.admin import Actor
 from audit_service.events.base import NewEvent
+from audit_service.events.errors import new_error
+from audit_service.events.request_info import Client, Target
+from audit_service.seams import Seams
 from audit_service.settings.table import Settings
 from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.outages import wrapped
 from audit_service.trail.looks import Accesses
 from audit_service.trail.recorder import Recorder
-from audit_service.trail.repeats import Repeats
+from audit_service.trail.repeats import Bug, Repeats
+from audit_service.values import limits
+from audit_service.values.text import clean
 from audit_service.vocabulary import Role
 
+logger = logging.getLogger("audit_service")
+
 EXTENSION = "login_audit"
-_READING = "audit_service.reading"
+_READING = "login_audit_reading"
 _AWAY = "audit_service.database_is_away"
 
 
@@ -44,9 +52,12 @@ class AuditContext:
     recorder: Recorder
     accesses: Accesses
     repeats: Repeats
+    reader: Engine
     writer: Engine
     app_name: str
-    session_viewer: Callable[[], Viewer | None]
+    session_viewer: Callable[[], Viewer | None] | None = None
+    seams: Seams = field(default_factory=Seams)
+    adapters: set[str] = field(default_factory=set)  # the names of those that tell of the app's logins
 
     def record(self, event: NewEvent) -> UUID:
         """Record *event* as the recorder does, with no reading of our own open meanwhile.
@@ -55,6 +66,48 @@ class AuditContext:
         """
         self.record_all((event,))
         return event.id
+
+    def record_of_app(self, event: NewEvent) -> UUID | None:
+        """Record *event* of the app as its seams want it; return its id, None if it was excluded.
+
+        Also None if it cannot be stored and ``AUDIT_UNAVAILABLE`` is ``allow``; else that raises ``AuditUnavailable``.
+        """
+        wanted = self.seams.apply(event, self._record_broken_seam)
+        if wanted is None:
+            self.recorder.counters.excluded += 1
+            return None
+        try:
+            return self.record(wanted)
+        except AuditUnavailable as error:
+            if self.settings.unavailable == "refuse":
+                raise
+            logger.critical("an event of %r is lost (AUDIT_UNAVAILABLE=allow): %s", self.app_name, error)
+            return None
+
+    def record_error(self, error: BaseException, client: Client, target: Target) -> None:
+        """Record an exception that happened in a request of *client* for *target*, or count it as a repetition."""
+        if self._is_admitted(error):
+            target = replace(target, username=self._user(target))
+            self.record_of_app(new_error(self.app_name, error, client, target))
+
+    def _user(self, target: Target) -> str | None:
+        """Return the name of the current request's user, as the app tells, else as its session has it."""
+        if self.seams.identify and has_request_context():
+            try:
+                name = self.seams.identify(request_info.real_request())
+            except Exception as error:  # noqa: BLE001 - the app's own code
+                self._record_broken_seam(error)
+            else:
+                return target.username if name is None else clean(str(name), limits.USERNAME)
+        return target.username
+
+    def _record_broken_seam(self, error: Exception) -> None:
+        logger.warning("a seam of %r has failed: %s: %s", self.app_name, type(error).__name__, error)
+        if self._is_admitted(error):
+            self.record(new_error(self.app_name, error, request_info.client(), request_info.target()))
+
+    def _is_admitted(self, error: BaseException) -> bool:
+        return self.repeats.admit(Bug(tracebacks.fingerprint(error), tracebacks.exception_type(error)))
 
     def record_all(self, events: Sequence[NewEvent]) -> None:
         """Record *events* as ``record`` does, in their order."""
@@ -87,6 +140,11 @@ def context_of(app: Flask) -> AuditContext:
     return context
 
 
+def has_adapter(app: Flask, name: str) -> bool:
+    """Tell whether the trail of *app*, if it has one, takes what the adapter of that *name* tells."""
+    return EXTENSION in app.extensions and name in context_of(app).adapters
+
+
 def current_context() -> AuditContext:
     """Return the current app's trail."""
     return context_of(current_app)
@@ -100,41 +158,29 @@ def write_session() -> Iterator[Session]:
         yield session
 
 
-def read_engine() -> Engine:
-    """Return the engine of the database that is read, for connections apart from the app's own session."""
-    engine = _session().get_bind()
-    return engine if isinstance(engine, Engine) else engine.engine
-
-
 def read_session() -> Session:
-    """Return the app's own SQLAlchemy session, through which history, accounts and tokens are read.
+    """Return the session of the current app context through which history, accounts and tokens are read.
 
-    Unless the app uses it already, its statements come without a transaction on PostgreSQL: the begin and the end of
+    It is apart from the app's own. On PostgreSQL its statements come without a transaction: the begin and the end of
     one are round trips.
     """
-    session = _session()
-    if not session.in_transaction():
-        engine: Any = session.get_bind()
+    session: Session | None = g.get(_READING)
+    if session is None:
+        engine = current_context().reader
+        session = Session(engine)
         with wrapped(engine):
             session.connection(execution_options={"isolation_level": "AUTOCOMMIT"} if is_postgresql(engine) else {})
-        session.info[_READING] = session.get_transaction()
+        setattr(g, _READING, session)
     return session
 
 
-def end_reading() -> None:
-    """Give the connection back, so that what is read next is new, and comes as the app is used to.
-
-    What the app itself has begun in its session is left as it is.
-    """
-    database = current_app.extensions.get("sqlalchemy") if has_app_context() else None
-    if database is None or not database.session.registry.has():  # a signal may be sent from anywhere
-        return
-    session = _session()
-    begun = session.info.pop(_READING, None)
-    if begun is None or begun is not session.get_transaction():
+def end_reading(_error: BaseException | None = None) -> None:
+    """Give the connection back, so that what is read next is new."""
+    session: Session | None = g.pop(_READING, None) if has_app_context() else None  # a signal may be sent from anywhere
+    if session is None:
         return
     try:
-        session.rollback()
+        session.close()
     except SQLAlchemyError:  # the connection is gone, and what was read with it
         session.invalidate()
 
@@ -145,8 +191,3 @@ def note_away() -> None:
     It has waited for the database already.
     """
     request.environ[_AWAY] = True
-
-
-def _session() -> Session:
-    session: Session = current_app.extensions["sqlalchemy"].session()
-    return session

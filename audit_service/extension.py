@@ -1,24 +1,26 @@
 """``LoginAudit``: the trail and its API in any Flask app."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from flask import Flask
+import click
+from flask import Flask, Request, current_app
 from sqlalchemy import Engine
+from sqlalchemy.engine import URL
+from werkzeug.routing import Rule
 
-from audit_service import api, receivers
-from audit_service.context import EXTENSION, AuditContext, Viewer, context_of, current_context
-from audit_service.errors import AuditUnavailable, NotConfiguredError, SettingsError
-from audit_service.settings.environment import load_settings
+from audit_service import api
+from audit_service.adapters import finding
+from audit_service.adapters.telling import record_told
+from audit_service.cli.app_commands import audit
+from audit_service.context import EXTENSION, AuditContext, Viewer, context_of, current_context, end_reading
+from audit_service.errors import AuditUnavailable, NotConfiguredError
+from audit_service.events.base import NewEvent
+from audit_service.seams import Seams
+from audit_service.settings.host import host_settings, is_short_lived
 from audit_service.settings.table import Settings
-from audit_service.storage.bounded import bound_waits
-from audit_service.storage.database import (
-    add_functions,
-    check_database,
-    db,
-    engine_options,
-    make_writer,
-    prepare_engine,
-)
+from audit_service.storage.database import make_engine, make_writer
 from audit_service.trail.looks import Accesses
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.repeats import Repeats
@@ -26,107 +28,145 @@ from audit_service.values import limits
 from audit_service.values.text import clean
 from audit_service.web.answers import problem
 
-
-def _no_session() -> None:
-    """Return no viewer: then only tokens open the API."""
+API = "/api"
+_VARIABLE = re.compile("<[^>]*>")
 
 
 class LoginAudit:
     """Puts the trail into a Flask app: events of its login view and its unhandled exceptions, and the JSON API.
 
-    An app that has Flask-SQLAlchemy keeps its trail in its own default database, through connections apart from the
-    app's own; else ``AUDIT_DATABASE_URL`` says where. Run the migrations first: ``audit-service migrate``.
+    ``settings.host`` says where the trail is kept. Nothing of the app's own database, session or engine is used or
+    changed. Run the migrations first: ``flask audit migrate``.
     """
 
-    def __init__(self, app: Flask | None = None, *, session_viewer: Callable[[], Viewer | None] = _no_session) -> None:
-        """*session_viewer* returns the user that is logged in to the current request's session, or None."""
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        url: str | URL | None = None,
+        engine: Engine | None = None,
+        api: str | None = API,
+        session_viewer: Callable[[], Viewer | None] | None = None,
+        identify: Callable[[Request], str | None] | None = None,
+        transform: Callable[[NewEvent], NewEvent] | None = None,
+        exclude: Callable[[NewEvent], bool] | None = None,
+        adapters: Sequence[str] | None = None,
+    ) -> None:
+        """Keep the trail in the database that *url* names; default: as ``settings.host`` chooses.
+
+        *engine* is the app's own, for an app that has neither Flask-SQLAlchemy nor Flask-SQLAlchemy-Lite. *api* is
+        where the API's addresses begin; None leaves it out. *session_viewer* returns the user that is logged in to the
+        current request's session, or None; without it only tokens open the API. ``seams.Seams`` tells of the next
+        three. *adapters* names those that are used, by default those of all libraries that are set up; () for none.
+        """
+        self._url = url
+        self._engine = engine
+        self._api = api
         self._session_viewer = session_viewer
+        self._seams = Seams(identify, transform, exclude)
+        self._adapters = adapters
+        finding.check_names(adapters or ())
         if app is not None:
             self.init_app(app)
 
-    def init_app(self, app: Flask, settings: Settings | None = None) -> None:
-        """Set up *app*. Raises ``NotConfiguredError`` at a second call, ``SettingsError`` for bad settings."""
+    def init_app(self, app: Flask, settings: Settings | None = None, reader: Engine | None = None) -> None:
+        """Set up *app*; the service brings *settings* and an engine to read through.
+
+        Raises ``NotConfiguredError`` at a second call and for an address of the API that the app has already,
+        ``SettingsError`` for bad settings.
+        """
         if EXTENSION in app.extensions:
             raise NotConfiguredError(f"the Flask app {app.name!r} has an audit trail already")
-        settings = settings or load_settings(app.config)
-        if "sqlalchemy" not in app.extensions:
-            _add_database(app, settings)
-        engine = _default_engine(app)
-        _require_usable(engine, settings)
-        add_functions(engine)
-        recorder = _make_recorder(app, engine, settings)
+        is_host = settings is None
+        settings = settings or host_settings(app, url=self._url, own=self._engine.url if self._engine else None)
+        if settings.spool_path or settings.is_embedded:
+            settings.make_data_dir()
+        recorder = Recorder(
+            settings.url,
+            spool_path=settings.spool_path,
+            timeout=settings.write_timeout,
+            queue_limit=settings.queue_limit,
+        )
+        reader = reader or make_engine(settings.url, patience=settings.write_timeout)
         app_name = settings.app_name or clean(app.name, limits.APP)
         app.extensions[EXTENSION] = AuditContext(
             settings=settings,
             recorder=recorder,
             accesses=Accesses(),
             repeats=Repeats(recorder, app_name),
-            writer=make_writer(engine),
+            reader=reader,
+            writer=make_writer(reader),
             app_name=app_name,
             session_viewer=self._session_viewer,
+            seams=self._seams,
         )
-        receivers.connect()
-        app.before_request(_start_recorder)
-        app.register_blueprint(api.blueprint)
+        app.before_request(partial(_start, self._adapters))
+        app.after_request(record_told)
+        app.teardown_appcontext(end_reading)
+        if self._api is not None:
+            app.register_blueprint(api.blueprint, url_prefix=self._api)
+            require_own_addresses(app)
         app.register_error_handler(AuditUnavailable, problem)  # 503: the app may register its own instead
+        if is_host:
+            app.cli.add_command(audit)
+            _prepare_database(app)
 
     @staticmethod
     def close(app: Flask) -> None:
         """Store what is queued, end the threads, and close the connections that ``init_app`` gave to *app*.
 
-        An app's own Flask-SQLAlchemy stays as it is. A process that ends needs no call; tests, and programs that make
-        many apps, do. An event or a request that comes later opens all of it again.
-
-        Raises ``NotConfiguredError`` if the app has no trail.
+        A process that ends needs no call; tests, and programs that make many apps, do. An event or a request that comes
+        later opens all of it again. Raises ``NotConfiguredError`` if the app has no trail.
         """
-        context_of(app).recorder.stop()
-        if app.extensions["sqlalchemy"] is db:
-            _default_engine(app).dispose()
+        context = context_of(app)
+        context.recorder.stop()
+        context.reader.dispose()
+        context.writer.dispose()
 
 
-def _start_recorder() -> None:
-    """Start the recorder with a process's first request: events that wait in the spool shall not wait for a login."""
-    current_context().recorder.start()
-
-
-def _add_database(app: Flask, settings: Settings) -> None:
-    """Give *app*, which has no Flask-SQLAlchemy, one of ours."""
-    if settings.is_embedded:
-        settings.make_data_dir()
-    app.config["SQLALCHEMY_DATABASE_URI"] = settings.url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings.url)
-    db.init_app(app)
-    engine = _default_engine(app)
-    prepare_engine(engine)
-    bound_waits(engine, settings.write_timeout)
-
-
-def _default_engine(app: Flask) -> Engine:
-    with app.app_context():
-        engine: Engine | None = app.extensions["sqlalchemy"].engines.get(None)
-    if engine is None:
-        raise NotConfiguredError("the app has no default database: set SQLALCHEMY_DATABASE_URI")
-    return engine
-
-
-def _require_usable(engine: Engine, settings: Settings) -> None:
-    """Raise ``SettingsError`` unless the trail can be kept in the app's database, and is not meant for another one."""
-    if settings.database_url and engine.url != settings.url:
-        raise SettingsError(
-            "AUDIT_DATABASE_URL names another database than SQLALCHEMY_DATABASE_URI: an app keeps its trail in its own "
-            "database, so unset AUDIT_DATABASE_URL"
+def require_own_addresses(app: Flask) -> None:
+    """Raise ``NotConfiguredError`` if the app has a rule of its own for an address of the API."""
+    ours: dict[str, Rule] = {}
+    others: dict[str, Rule] = {}
+    for rule in app.url_map.iter_rules():
+        is_ours = rule.endpoint.startswith(f"{api.blueprint.name}.")
+        (ours if is_ours else others)[_VARIABLE.sub("<>", rule.rule)] = rule
+    for address in ours.keys() & others.keys():
+        raise NotConfiguredError(
+            f"{ours[address].rule} of the audit trail's API is an address of the app, too: of its endpoint "
+            f"{others[address].endpoint!r}. "
+            "Put the API elsewhere, LoginAudit(app, api='/audit/api'), or leave it out, api=None"
         )
-    check_database(engine.url)
 
 
-def _make_recorder(app: Flask, engine: Engine, settings: Settings) -> Recorder:
-    """Make a recorder that connects as the app's Flask-SQLAlchemy does."""
-    if settings.spool_path:
-        settings.make_data_dir()
-    return Recorder(
-        engine.url,
-        connect_args=app.config.get("SQLALCHEMY_ENGINE_OPTIONS", {}).get("connect_args"),
-        spool_path=settings.spool_path,
-        timeout=settings.write_timeout,
-        queue_limit=settings.queue_limit,
-    )
+def _start(adapters: Sequence[str] | None) -> None:
+    """Connect the *adapters* and start the recorder with a process's first request.
+
+    The app is then complete, and events that wait in the spool do not wait for a login.
+    """
+    context = current_context()
+    if not context.recorder.is_running():
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented
+        require_own_addresses(app)
+        context.adapters.update(finding.connect(app, adapters))
+        context.recorder.start()
+
+
+def _prepare_database(app: Flask) -> None:
+    """Migrate a temporary database; of another one that is not migrated, say so."""
+    from audit_service.storage import schema  # noqa: PLC0415 - Alembic
+
+    audit = context_of(app)
+    url = audit.settings.url
+    if is_short_lived(app):
+        engine = make_engine(url, writes=True)
+        schema.migrate(engine)
+        engine.dispose()
+    elif _is_serving() and (fault := schema.fault_at(url)):
+        app.logger.error("the audit trail of %r at %s: %s", app.name, audit.recorder.identity.target, fault)
+
+
+def _is_serving() -> bool:
+    """Tell whether the app is made to answer requests, not for a command such as the one that migrates."""
+    command = click.get_current_context(silent=True)
+    return command is None or command.info_name == "run"

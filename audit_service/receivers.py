@@ -1,7 +1,7 @@
 """Signal → event → recorder, and nothing else.
 
 The receivers are module-level functions, so blinker's weak references to them never vanish. Connecting twice is
-connecting once.
+connecting once. They are connected as this module is imported: a signal of an app without a trail is then an error.
 """
 
 import difflib
@@ -15,12 +15,10 @@ from flask import Flask, current_app, got_request_exception
 
 from audit_service.context import EXTENSION, AuditContext, context_of, current_context
 from audit_service.errors import AuditUnavailable, NotConfiguredError
-from audit_service.events import request_info, tracebacks
-from audit_service.events.errors import NewError
+from audit_service.events import request_info
 from audit_service.events.logins import NewLogin
-from audit_service.events.request_info import Client, Target
+from audit_service.events.told import told
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
-from audit_service.trail.repeats import Bug
 from audit_service.values import limits
 from audit_service.values.details import normal_details
 from audit_service.values.text import clean
@@ -41,7 +39,7 @@ _warned: set[str] = set()
 
 def connect() -> None:
     """Connect the receivers to the signals of every app in this process."""
-    for signal, receiver in _RECEIVERS.items():
+    for signal, receiver in RECEIVERS.items():
         signal.connect(receiver)
 
 
@@ -50,28 +48,31 @@ def require_connected() -> None:
 
     To send a signal that has no receiver is no error.
     """
-    for signal, receiver in _RECEIVERS.items():
+    for signal, receiver in RECEIVERS.items():
         if receiver not in signal.receivers_for(ANY):
             raise NotConfiguredError(
                 f"the audit receiver {receiver.__name__} is not connected to the signal {signal.name!r}"
             )
 
 
-def stored(answers: Iterable[tuple[Any, Any]]) -> UUID:
-    """Return the event's id out of the *answers* of ``send``; raise ``AuditUnavailable`` if no receiver stored one."""
+def stored(answers: Iterable[tuple[Any, Any]]) -> UUID | None:
+    """Return the event's id out of the *answers* of ``send``; None if the app does not want it stored.
+
+    Raises ``AuditUnavailable`` if no receiver has answered.
+    """
     for receiver, answer in answers:
-        if receiver in _RECEIVERS.values():
-            event_id: UUID = answer
+        if receiver in RECEIVERS.values():
+            event_id: UUID | None = answer
             return event_id
     raise AuditUnavailable("no audit receiver is connected to the signal")
 
 
-def on_login(sender: object, *, username: object, **arguments: Any) -> UUID:
+def on_login(sender: object, *, username: object, **arguments: Any) -> UUID | None:
     """Record a successful login."""
     return _record(login_signal, sender, username, arguments)
 
 
-def on_login_failed(sender: object, *, username: object, reason: Any = Reason.OTHER, **arguments: Any) -> UUID:
+def on_login_failed(sender: object, *, username: object, reason: Any = Reason.OTHER, **arguments: Any) -> UUID | None:
     """Record a failed login; a *reason* outside the vocabulary is stored as ``other``, its text in ``details``."""
     try:
         known = Reason(reason)
@@ -82,7 +83,7 @@ def on_login_failed(sender: object, *, username: object, reason: Any = Reason.OT
     return _record(login_failed_signal, sender, username, arguments, known)
 
 
-def on_logout(sender: object, *, username: object, **arguments: Any) -> UUID:
+def on_logout(sender: object, *, username: object, **arguments: Any) -> UUID | None:
     """Record a logout."""
     return _record(logout_signal, sender, username, arguments)
 
@@ -95,7 +96,7 @@ def on_exception(sender: object, *, exception: BaseException, **_extra: Any) -> 
     try:
         if isinstance(sender, Flask) and EXTENSION in sender.extensions:
             audit = context_of(sender)
-            _record_error(audit, request_info.client(), request_info.target(), exception)
+            audit.record_error(exception, request_info.client(), request_info.target())
     except Exception:
         logger.exception("an unhandled exception could not be recorded")
 
@@ -109,14 +110,14 @@ def error_recorder() -> Callable[[Exception], None]:
 
     def record(error: Exception) -> None:
         try:
-            _record_error(audit, client, target, error)
+            audit.record_error(error, client, target)
         except Exception:
             logger.exception("an exception in a streamed answer could not be recorded")
 
     return record
 
 
-_RECEIVERS: dict[NamedSignal, Callable[..., Any]] = {
+RECEIVERS: dict[NamedSignal, Callable[..., Any]] = {
     login_signal: on_login,
     login_failed_signal: on_login_failed,
     logout_signal: on_logout,
@@ -134,7 +135,7 @@ def _record(
     username: object,
     arguments: dict[str, Any],
     reason: Reason | None = None,
-) -> UUID:
+) -> UUID | None:
     """Record what a signal said; *arguments* that ``signals`` does not name are ignored, with a warning."""
     if not arguments.keys() <= _OPTIONAL:
         known = ["username", *sorted(_OPTIONAL), *(["reason"] if signal is login_failed_signal else [])]
@@ -160,7 +161,9 @@ def _record(
         method=None if method is None else clean(str(method), limits.METHOD),
         details=normal_details(arguments.get("details")),
     )
-    return audit.record(event)
+    event_id = audit.record_of_app(event)
+    told().recorded.add((action, outcome))
+    return event_id
 
 
 def _with_reason(details: object, reason: object) -> dict[str, Any] | None:
@@ -186,21 +189,4 @@ def _warn(what: str, name: str, known: Sequence[str]) -> None:
     logger.warning("%s; the nearest is %r", what, str(nearest))
 
 
-def _record_error(audit: AuditContext, client: Client, target: Target, error: BaseException) -> None:
-    kind = Bug(tracebacks.fingerprint(error), tracebacks.exception_type(error))
-    if not audit.repeats.admit(kind):
-        return
-    event = NewError(
-        app=audit.app_name,
-        username=target.username,
-        remote_addr=client.remote_addr,
-        request_id=client.request_id,
-        exception_type=kind.exception_type,
-        message=tracebacks.message(error),
-        traceback=tracebacks.format_traceback(error),
-        fingerprint=kind.fingerprint,
-        http_method=target.http_method,
-        path=target.path,
-        endpoint=target.endpoint,
-    )
-    audit.record(event)
+connect()

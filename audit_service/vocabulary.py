@@ -37,6 +37,8 @@ class Method(StrEnum):
 
     PASSWORD = "password"  # noqa: S105 - a word, not a password
     REPORTED = "reported"
+    REMEMBERED = "remembered"
+    OAUTH = "oauth"
 
 
 class AdminAction(StrEnum):

@@ -5,6 +5,7 @@ from typing import Any
 
 from alembic import context
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.schema import CreateSchema
 
 from audit_service.settings.environment import load_settings
 from audit_service.storage.database import BUSY_TIMEOUT, Base, make_engine
@@ -38,12 +39,20 @@ def run(engine: Engine) -> None:
         migrate(connection)
 
 
+def make_schema(connection: Connection) -> None:
+    """Make the schema that the connection names (``search_path``), if it is missing."""
+    if connection.scalar(text("SELECT current_schema()")) is None:
+        name = connection.scalar(text("SELECT current_setting('search_path')"))
+        connection.execute(CreateSchema(str(name).strip('"'), if_not_exists=True))
+
+
 def migrate(connection: Connection) -> None:
     with connection.begin():  # on SQLite this takes the write lock
         if is_postgresql(connection):
             connection.execute(text(f"SET LOCAL lock_timeout = '{PATIENCE}s'"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
             connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT}s'"))  # for tables, which logins need
+            make_schema(connection)
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,

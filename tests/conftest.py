@@ -22,9 +22,10 @@ from audit_service.access import passwords
 from audit_service.access.accounts import add_account
 from audit_service.access.passwords import hash_password, validate_password
 from audit_service.access.tokens import add_token
+from audit_service.app import db
 from audit_service.context import context_of
 from audit_service.settings.table import Settings
-from audit_service.storage.database import db, make_engine
+from audit_service.storage.database import make_engine
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Role, Scope
 from tests.factories import SaveThrough

@@ -9,10 +9,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 from sqlalchemy.pool import QueuePool
 
+from audit_service.app import db
 from audit_service.context import context_of, read_session
 from audit_service.events.logins import NewLogin
 from audit_service.signals import login_signal
-from audit_service.storage.database import db
 from audit_service.vocabulary import Role, Scope
 from tests.factories import LoginFactory
 from tests.support.accounts import PASSWORD

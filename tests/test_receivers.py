@@ -12,10 +12,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from audit_service import login_failed_signal, login_signal, logout_signal, receivers
+from audit_service.app import db
 from audit_service.context import context_of
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events.logins import NewLogin
-from audit_service.storage.database import db
 from audit_service.trail.repeats import WINDOW, Bug
 from audit_service.values.flood import RECORDED
 from audit_service.values.text import clean

@@ -30,7 +30,8 @@ def current_viewer() -> Viewer:
     """
     if "Authorization" in request.headers:
         return Viewer(name=f"token:{require_token(Scope.READ)}", role=Role.AUDITOR)
-    viewer = current_context().session_viewer()
+    session_viewer = current_context().session_viewer
+    viewer = session_viewer() if session_viewer else None
     if viewer is None:
         raise Unauthorized(f"this needs authentication: {_how(Scope.READ)}", www_authenticate=_challenge())
     return viewer

@@ -17,8 +17,8 @@ _HEADERS = {
 }
 
 
-def document(base: str) -> dict[str, Any]:
-    """Return the document; *base* is the path that the app is mounted at, "" for none.
+def document(base: str, prefix: str) -> dict[str, Any]:
+    """Return the document; *base* is the path that the app is mounted at, "" for none, *prefix* the API's in the app.
 
     Operations that need no authentication come last.
     """
@@ -33,7 +33,7 @@ def document(base: str) -> dict[str, Any]:
         },
         "servers": [{"url": base or "/"}],
         "security": [{"token": []}, {"session": []}],
-        "paths": {operation.path: {"get": _described(operation)} for operation in operations},
+        "paths": {f"{prefix}{operation.path}": {"get": _described(operation)} for operation in operations},
         "components": {
             "schemas": schemas(
                 [kind for operation in operations for kind in operation.takes],

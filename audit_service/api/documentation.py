@@ -6,7 +6,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 import msgspec
-from flask import Flask, Response, current_app, render_template, request
+from flask import Flask, Response, current_app, render_template, request, url_for
 from markupsafe import Markup, escape
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
@@ -32,7 +32,7 @@ _KEPT = 8  # documents, and pages: clients choose the host name, and proxies the
 )
 def show_openapi() -> AnyResponse:
     """Show the OpenAPI document."""
-    return with_etag(json_answer(_document(quote(request.script_root))), "no-cache")
+    return with_etag(json_answer(_document(quote(request.script_root), _prefix())), "no-cache")
 
 
 @operation(
@@ -46,21 +46,26 @@ def show_openapi() -> AnyResponse:
 def show_docs() -> AnyResponse:
     """Show the document as a page, which loads nothing but its own style sheet."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented
-    html = _as_html(app, quote(request.script_root), request.host_url)
+    html = _as_html(app, quote(request.script_root), _prefix(), request.host_url)
     return with_etag(add_headers(html_answer(html)), "no-cache")
 
 
+def _prefix() -> str:
+    """Return where the API is in the app."""
+    return url_for(".show_docs").removeprefix(quote(request.script_root)).removesuffix("/docs")
+
+
 @lru_cache(maxsize=_KEPT)
-def _document(base: str) -> msgspec.Raw:
+def _document(base: str, prefix: str) -> msgspec.Raw:
     """Return the document as JSON. It is kept: making it takes longer than most answers, and needs no token."""
-    return msgspec.Raw(msgspec.json.encode(document(base)))
+    return msgspec.Raw(msgspec.json.encode(document(base, prefix)))
 
 
 @lru_cache(maxsize=_KEPT)
-def _as_html(_app: Flask, base: str, _host_url: str) -> str:
+def _as_html(_app: Flask, base: str, prefix: str, _host_url: str) -> str:
     """Return the page. It is kept for each app, which may have its own template, and for each address in its links."""
     return render_template(
-        "audit_api/docs.html", document=msgspec.json.decode(_document(base)), problem_types=PROBLEM_TYPES
+        "audit_api/docs.html", document=msgspec.json.decode(_document(base, prefix)), problem_types=PROBLEM_TYPES
     )
 
 
@@ -83,7 +88,7 @@ def show_problem(name: str) -> Response:
     for known in PROBLEM_TYPES:
         if known.name == name:
             return json_answer(known)
-    raise NotFound("there is no such problem type: /api/docs names all")
+    raise NotFound(f"there is no such problem type: {url_for('.show_docs')} names all")
 
 
 @blueprint.app_template_filter("audit_api_code")

@@ -7,7 +7,7 @@ from flask import Response
 from audit_service.access.viewer import owner_of_view, record_reading
 from audit_service.api.places import take_place
 from audit_service.api.stream import Stream
-from audit_service.context import Viewer, end_reading, read_engine
+from audit_service.context import Viewer, current_context, end_reading
 from audit_service.events.base import EventFilters, Kind
 from audit_service.history.export import CONTENT_TYPES, Format, export
 from audit_service.history.parameters import Sorting
@@ -25,7 +25,7 @@ def export_events(kind: Kind, form: Format, viewer: Viewer, filters: EventFilter
     record_reading(viewer, AdminAction.HISTORY_EXPORTED)
     end_reading()  # the export has a connection of its own
     question = Question(kind=kind, filters=filters, order=sorting.order, owner=owner_of_view(viewer))
-    stream = Stream(export(read_engine(), question, form, idle=IDLE), place, error_recorder())
+    stream = Stream(export(current_context().reader, question, form, idle=IDLE), place, error_recorder())
     events = stream.begin()  # what fails at once is answered with a problem, not with half a file
     answer = Response(stream, content_type=CONTENT_TYPES[form])
     name = f"{kind.collection}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{form}"

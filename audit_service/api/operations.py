@@ -22,7 +22,6 @@ View = Callable[..., Response]
 blueprint = PlainBlueprint(
     "audit_api",
     __name__,
-    url_prefix="/api",
     template_folder="templates",
     static_folder="static",
     static_url_path="/docs/static",
@@ -103,7 +102,7 @@ def operation(
         blueprint.add_url_rule(rule, name, called)
         OPERATIONS.append(
             Operation(
-                path=f"{blueprint.url_prefix}{rule}".replace("<", "{").replace(">", "}"),
+                path=rule.replace("<", "{").replace(">", "}"),
                 name=re.sub("_(.)", lambda match: match[1].upper(), name),
                 summary=summary,
                 description=description,

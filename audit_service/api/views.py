@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from audit_service.access.viewer import owner_of_view, record_reading
 from audit_service.api.exports import export_events
 from audit_service.api.operations import Access, Answer, View, blueprint, json_of, operation
-from audit_service.context import Viewer, current_context, end_reading, read_session
+from audit_service.context import Viewer, current_context, read_session
 from audit_service.events.base import EventFilters, Kind
 from audit_service.events.kinds import KINDS
 from audit_service.history import query
@@ -35,8 +35,8 @@ _TYPES: dict[str, Format | None] = {
     "text/csv; charset=utf-8": Format.CSV,
     **{content_type: form for form, content_type in CONTENT_TYPES.items()},
 }
-_METHODS = ("GET", "HEAD", "OPTIONS")
-_EVERY_METHOD = (*_METHODS, "POST", "PUT", "PATCH", "DELETE", "TRACE", "QUERY")
+METHODS = ("GET", "HEAD", "OPTIONS")
+EVERY_METHOD = (*METHODS, "POST", "PUT", "PATCH", "DELETE", "TRACE", "QUERY")
 
 
 NextUrl = Annotated[str, Meta(extra_json_schema={"format": "uri-reference"})]
@@ -137,27 +137,19 @@ for _kind in KINDS:
     _declare(_kind)
 
 
-@blueprint.route("/<path:_path>", methods=_EVERY_METHOD, provide_automatic_options=False)
 def not_here(_path: str) -> Response:
-    """Answer for paths and methods that are not here, so that a host's own error pages do not."""
+    """Answer for methods and addresses below the API's that are not there."""
     adapter = current_app.create_url_adapter(request)
     if adapter and adapter.match(method="GET")[0] != request.endpoint:
-        raise MethodNotAllowed(_METHODS)
+        raise MethodNotAllowed(METHODS)
     raise NotFound("there is nothing at this address")
-
-
-@blueprint.after_request
-def leave_session(answer: Response) -> Response:
-    """Leave the app's session to the app as it was."""
-    end_reading()
-    return answer
 
 
 @blueprint.after_request
 def name_methods(answer: Response) -> Response:
     """Name the methods that there are: to ``OPTIONS`` Flask would name those of ``not_here``, too."""
     if request.method == "OPTIONS" and "Allow" in answer.headers:
-        answer.headers["Allow"] = ", ".join(_METHODS)
+        answer.headers["Allow"] = ", ".join(METHODS)
     return answer
 
 

@@ -5,7 +5,7 @@ import sys
 import click
 
 from audit_service.access import accounts as service
-from audit_service.cli.connection import actor, open_session
+from audit_service.cli.connection import actor, change, open_session
 from audit_service.cli.table import echo_table
 from audit_service.cli.text import TEXT, valid_text
 from audit_service.vocabulary import Role
@@ -30,7 +30,7 @@ def add(name: str, role: str, *, password_stdin: bool) -> None:
     Asks for its password: 12 to 256 characters, not its name, and none of the most common ones.
     """
     password = _password(from_stdin=password_stdin)
-    with open_session(writes=True) as session:
+    with change() as session:
         service.add_account(session, name, Role(role), password, by=actor())
     click.echo(f"made the account {name!r} with the role {role}")
 
@@ -53,7 +53,7 @@ def disable(name: str) -> None:
 
     Ends its sessions at once. 'enable' undoes it.
     """
-    with open_session(writes=True) as session:
+    with change() as session:
         service.disable(session, service.get_account(session, name), by=actor())
     click.echo(f"disabled the account {name!r} and ended its sessions")
 
@@ -62,7 +62,7 @@ def disable(name: str) -> None:
 @click.argument("name", type=TEXT)
 def enable(name: str) -> None:
     """Undo 'disable'."""
-    with open_session(writes=True) as session:
+    with change() as session:
         service.enable(session, service.get_account(session, name), by=actor())
     click.echo(f"enabled the account {name!r}")
 
@@ -78,7 +78,7 @@ def set_password(name: str, *, password_stdin: bool) -> None:
     with open_session() as session:
         service.get_account(session, name)
     password = _password(from_stdin=password_stdin)  # before the database is locked: typing takes long
-    with open_session(writes=True) as session:
+    with change() as session:
         service.set_password(session, service.get_account(session, name), password, by=actor())
     click.echo(f"changed the password of {name!r} and ended its sessions")
 
@@ -91,7 +91,7 @@ def set_role(name: str, role: str) -> None:
 
     Ends its sessions at once.
     """
-    with open_session(writes=True) as session:
+    with change() as session:
         service.set_role(session, service.get_account(session, name), Role(role), by=actor())
     click.echo(f"the account {name!r} has the role {role} now; its sessions are ended")
 
@@ -104,7 +104,7 @@ def remove(name: str) -> None:
 
     Ends its sessions at once. Its events stay in the history.
     """
-    with open_session(writes=True) as session:
+    with change() as session:
         service.remove(session, service.get_account(session, name), by=actor())
     click.echo(f"removed the account {name!r} and ended its sessions")
 

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from audit_service.cli import accounts, export, history, server, spool, tokens
+from audit_service.cli.connection import current_settings
 from audit_service.errors import AuditError
-from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings
 from audit_service.storage.dialects import is_sqlite
 from audit_service.storage.outages import DATABASE_ERRORS, driver_error, is_outage
@@ -26,7 +26,7 @@ class OneLineErrors(click.Group):
         except sqlite3.Error as error:
             raise click.ClickException(f"the spool cannot be used: {error}") from None
         except DATABASE_ERRORS as error:
-            raise click.ClickException(_about_database(error, load_settings())) from None
+            raise click.ClickException(_about_database(error, current_settings())) from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has left: click ends quietly
                 raise

@@ -10,9 +10,8 @@ import click
 
 from audit_service.access.accounts import add_account, list_accounts
 from audit_service.access.tokens import add_token
-from audit_service.cli.connection import actor, open_engine, open_session
+from audit_service.cli.connection import actor, change, current_settings, is_made_elsewhere, open_engine
 from audit_service.errors import AccountError, AuditUnavailable, SettingsError
-from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings
 from audit_service.storage import schema
 from audit_service.trail.recorder import Recorder
@@ -23,8 +22,12 @@ PORT_PATIENCE = 5.0  # seconds
 
 
 @click.command()
-def migrate() -> None:
+@click.option("--yes", is_flag=True, help="Make a missing SQLite file outside the data folder without asking.")
+def migrate(*, yes: bool) -> None:
     """Bring the database to the newest revision."""
+    settings = current_settings()
+    if is_made_elsewhere(settings) and not yes:
+        click.confirm(f"There is no file {settings.url.database}. Make it?", abort=True, err=True)
     with open_engine(writes=True, may_be_new=True) as engine:
         before = schema.migrate(engine)
         after = schema.current_revision(engine)
@@ -33,17 +36,18 @@ def migrate() -> None:
 
 
 @click.command()
+@click.option("--yes", is_flag=True, help="Make a missing SQLite file outside the data folder without asking.")
 @click.pass_context
-def setup(ctx: click.Context) -> None:
+def setup(ctx: click.Context, *, yes: bool) -> None:
     """Migrate, and make the first account.
 
     If there is no account yet, makes one and a read token and prints both, once. May be run again at any time.
     """
-    load_settings().signing_key()  # what is missing is said before the credentials are printed
-    ctx.invoke(migrate)
+    current_settings().signing_key()  # what is missing is said before the credentials are printed
+    ctx.invoke(migrate, yes=yes)
     password = secrets.token_urlsafe(15)
     try:
-        with open_session(writes=True) as session:
+        with change() as session:
             if list_accounts(session):
                 click.echo("there are accounts already; 'audit-service accounts add' makes another one")
                 return
@@ -60,9 +64,9 @@ def serve() -> None:
     """Serve on AUDIT_HOST and AUDIT_PORT; SIGTERM, Ctrl-C and closing the terminal stop it."""
     from audit_service.serving.server import make_server  # noqa: PLC0415 - granian: no other command needs it
 
-    settings = load_settings()
+    settings = current_settings()
     settings.signing_key()  # what is missing is said here, once, and not by each worker
-    with open_engine(settings) as engine:
+    with open_engine() as engine:
         schema.require_newest(engine)
     address = _free_address(settings.host, settings.port)
     _record(settings, AdminAction.RECORDING_STARTED)
@@ -82,7 +86,7 @@ def _record(settings: Settings, action: AdminAction) -> None:
         settings.make_data_dir()
     recorder = Recorder(settings.url, spool_path=settings.spool_path, timeout=settings.write_timeout)
     try:
-        recorder.record(actor(settings).did(action, settings.app_name or "audit_service"))
+        recorder.record(actor().did(action, settings.app_name or "audit_service"))
     except AuditUnavailable as error:
         raise click.ClickException(f"{action.value} could not be recorded: {error}") from None
     finally:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from audit_service.cli.connection import open_engine
+from audit_service.cli.connection import current_settings, open_engine
 from audit_service.events.base import NewEvent
-from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings
 from audit_service.storage.schema import require_newest
 from audit_service.trail.identity import Identity
@@ -25,7 +24,7 @@ def spool() -> None:
 @spool.command()
 def status() -> None:
     """Show how many events wait, and for how long; also those of other trails."""
-    settings = load_settings()
+    settings = current_settings()
     events = Spool(_path(settings), Identity(settings.url))
     state = events.state()
     click.echo(f"waiting   {state.length}")
@@ -46,10 +45,10 @@ def replay() -> None:
     The service does this by itself. An event that is in the trail already is not stored twice. To move the events
     of another trail, run this with its AUDIT_DATABASE_URL.
     """
-    settings = load_settings()
+    settings = current_settings()
     identity = Identity(settings.url)
     events = Spool(_path(settings), identity)
-    with open_engine(settings) as engine:
+    with open_engine() as engine:
         require_newest(engine)
     link = Link(settings.url, settings.write_timeout, identity=identity)
     trail = link.probe(time.monotonic() + settings.write_timeout)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from audit_service.access.tokens import add_token, list_tokens, revoke_token
-from audit_service.cli.connection import actor, open_session
+from audit_service.cli.connection import actor, change, open_session
 from audit_service.cli.table import echo_table
 from audit_service.cli.text import TEXT
 from audit_service.vocabulary import Scope
@@ -28,7 +28,7 @@ def tokens() -> None:
 def add(scope: str, name: str, days: int | None) -> None:
     """Make a token and print it, and nothing else. It cannot be shown again."""
     expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
-    with open_session(writes=True) as session:
+    with change() as session:
         click.echo(add_token(session, name, Scope(scope), by=actor(), expires_at=expires_at))
 
 
@@ -48,6 +48,6 @@ def list_() -> None:
 @click.confirmation_option("--yes", prompt="Whatever uses this token stops working, for good. Revoke it?")
 def revoke(name: str) -> None:
     """Make a token worthless, at once and for good."""
-    with open_session(writes=True) as session:
+    with change() as session:
         revoke_token(session, name, by=actor())
     click.echo(f"revoked the token {name!r}")

@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Annotated
 
+from audit_service.events import tracebacks
 from audit_service.events.base import EventFilters, Kind, NewEvent, text_filter
+from audit_service.events.request_info import Client, Target
 from audit_service.values import limits
 
 
@@ -18,6 +20,23 @@ class NewError(NewEvent, kw_only=True, frozen=True):
     http_method: str | None = None
     path: str | None = None
     endpoint: str | None = None
+
+
+def new_error(app: str, error: BaseException, client: Client, target: Target) -> NewError:
+    """Return the event of an *error* that happened in a request of *client* for *target*, in the app of that name."""
+    return NewError(
+        app=app,
+        username=target.username,
+        remote_addr=client.remote_addr,
+        request_id=client.request_id,
+        exception_type=tracebacks.exception_type(error),
+        message=tracebacks.message(error),
+        traceback=tracebacks.format_traceback(error),
+        fingerprint=tracebacks.fingerprint(error),
+        http_method=target.http_method,
+        path=target.path,
+        endpoint=target.endpoint,
+    )
 
 
 class ErrorItem(NewError, kw_only=True, frozen=True):  # noqa: N818 - an item, not an exception

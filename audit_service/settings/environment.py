@@ -21,8 +21,15 @@ TEST_PREFIX = "AUDIT_TEST_"  # what only the tests read
 NAMES = [PREFIX + field.upper() for field in Settings.__struct_fields__]
 
 
-def load_settings(config: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    config: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+) -> Settings:
     """Read the table from *environ* (default: the process's), overridden by the ``AUDIT_*`` keys of *config*.
+
+    What neither sets is as *defaults* has it, by the names of the fields, else as the table has it.
 
     Raises ``SettingsError``, one line that names the variable, its value's type and, for an unknown name, the nearest.
     """
@@ -40,7 +47,7 @@ def load_settings(config: Mapping[str, Any] | None = None, environ: Mapping[str,
     for name, value in (config or {}).items():
         if name.startswith(PREFIX):
             values[_known(name)] = value
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = dict(defaults or {})
     for name, value in values.items():
         field = name.removeprefix(PREFIX).lower()
         fields[field] = _typed(name, field, value)

@@ -101,6 +101,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = "on"
 
+    unavailable: Annotated[
+        Literal["refuse", "allow"],
+        _choice(
+            "refuse",
+            "allow",
+            meaning="what becomes of a host app's login whose event cannot be stored, not even in the spool; `allow`: "
+            "it goes on, and the trail does not have it",
+        ),
+    ] = "refuse"
+
     session_idle: Annotated[int, _number(60, 604_800, "seconds without a request after which a session ends")] = 1800
     session_lifetime: Annotated[int, _number(60, 2_592_000, "seconds after the login when a session ends anyway")] = (
         43_200
@@ -157,7 +167,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def url(self) -> URL:
         """The database's URL with its driver named and, for SQLite, an absolute path."""
         url = make_url(self.database_url or f"sqlite:///{self.data_path / EMBEDDED}")
-        if url.drivername in ("postgres", "postgresql"):
+        if url.get_backend_name() in ("postgres", "postgresql"):
             return url.set(drivername="postgresql+psycopg")
         if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
             return url.set(database=str(Path(str(url.database)).absolute()))
@@ -191,6 +201,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 "every process (python3 -c 'import secrets; print(secrets.token_urlsafe(32))' prints one)"
             )
         return data_folder.read_key(self.make_data_dir())
+
+
+def is_in_memory(url: URL) -> bool:
+    """Tell whether *url* names an in-memory SQLite database, which ends with its connection."""
+    return url.get_backend_name() == "sqlite" and (
+        url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"
+    )
 
 
 def setting_type(field: str) -> str:

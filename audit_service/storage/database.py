@@ -2,13 +2,12 @@
 
 import ipaddress
 import sqlite3
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, create_engine, event
 from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.engine import URL
@@ -18,18 +17,18 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from audit_service.errors import SettingsError
+from audit_service.settings.table import is_in_memory
 from audit_service.storage import sqlite_file
 from audit_service.storage.bounded import bound_waits
 from audit_service.storage.dialects import is_postgresql, is_sqlite
+from audit_service.storage.outages import MIGRATE
 from audit_service.values import limits
 
 BUSY_TIMEOUT = 2  # seconds to wait for a connection or for a lock
 # Compiling a page's query takes longer than running it (jit).
 _SERVER_OPTIONS = f"-c timezone=utc -c lock_timeout={BUSY_TIMEOUT}s -c jit=off"
 _IN_NETWORK = "audit_in_network"
-_MISSING = (
-    "put it back, or name the right one (AUDIT_DATABASE_URL, AUDIT_DATA_DIR); 'audit-service migrate' makes a new one"
-)
+_MISSING = f"put it back, or name the right one (AUDIT_DATABASE_URL, AUDIT_DATA_DIR); {MIGRATE} makes a new one"
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql+psycopg")
 
 
@@ -44,9 +43,6 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-
-
-db = SQLAlchemy(model_class=Base)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -97,40 +93,43 @@ def canonical_address(text: str) -> str:
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
-def engine_options(url: URL, connect_args: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def engine_options(url: URL) -> dict[str, Any]:
     """Return keyword arguments for ``create_engine``: bounded waits, no values of rows in error messages.
 
-    What the URL or *connect_args* say of the connection comes before ours. Raises ``SettingsError`` for a database
-    that is neither PostgreSQL (by psycopg) nor a SQLite file.
+    What the URL says of the connection comes before ours. Raises ``SettingsError`` for a database that is neither
+    PostgreSQL (by psycopg) nor a SQLite file.
     """
     check_database(url)
-    given = dict(connect_args or {})
-    ours: dict[str, Any] = {"timeout": BUSY_TIMEOUT}
+    arguments: dict[str, Any] = {"timeout": BUSY_TIMEOUT}
     if is_postgresql(url):
-        given = {**url.query, **given}
-        ours = {"connect_timeout": BUSY_TIMEOUT, "application_name": "audit-service"}
-        given["options"] = f"{_SERVER_OPTIONS} {given.get('options', '')}".strip()
+        arguments = {"connect_timeout": BUSY_TIMEOUT, "application_name": "audit-service", **url.query}
+        arguments["options"] = f"{_SERVER_OPTIONS} {url.query.get('options', '')}".strip()
     return {
         "hide_parameters": True,
         "pool_pre_ping": True,
         "pool_timeout": BUSY_TIMEOUT,
-        "connect_args": {**ours, **given},
+        "connect_args": arguments,
     }
 
 
 def check_database(url: URL) -> None:
-    """Raise ``SettingsError`` for a database that the trail cannot be kept in."""
+    """Raise ``SettingsError`` for a database that the trail cannot be kept in, or whose driver is not installed."""
     if url.drivername not in DRIVERS:
         raise SettingsError(f"the trail needs postgresql:// (psycopg) or sqlite:///, not {url.drivername[:30]}://")
-    if is_sqlite(url) and (url.database in (None, "", ":memory:") or url.query.get("mode") == "memory"):
+    if is_in_memory(url):
         raise SettingsError("an in-memory SQLite database cannot hold the trail: name a file in AUDIT_DATABASE_URL")
+    if is_postgresql(url) and find_spec("psycopg") is None:
+        raise SettingsError("a trail in PostgreSQL needs psycopg: pip install 'audit-service[postgresql]'")
 
 
-def make_engine(url: URL, *, writes: bool = False, connect_args: Mapping[str, Any] | None = None) -> Engine:
-    """Make an engine of our own. With *writes* a transaction on SQLite takes the write lock as it begins."""
-    engine = create_engine(url, **engine_options(url, connect_args))
+def make_engine(url: URL, *, writes: bool = False, patience: float = float("inf")) -> Engine:
+    """Make an engine of our own. With *writes* a transaction on SQLite takes the write lock as it begins.
+
+    On PostgreSQL a connection waits for an answer *patience* seconds at most.
+    """
+    engine = create_engine(url, **engine_options(url))
     prepare_engine(engine, begin="BEGIN IMMEDIATE" if writes else "BEGIN")
-    bound_waits(engine)
+    bound_waits(engine, patience)
     return engine
 
 

@@ -12,7 +12,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 # `wrapped`). The built-in TimeoutError is a turn that did not come.
 DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, TimeoutError)
 
-NOT_MIGRATED = "the database is not at the revision that this program needs: run 'audit-service migrate'"
+MIGRATE = "'audit-service migrate' ('flask audit migrate' in an app with LoginAudit)"
+NOT_MIGRATED = "the database is not at the revision that this program needs: run " + MIGRATE
 
 QUERY_CANCELED = "57014"  # SQLSTATE
 

@@ -9,11 +9,13 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import URL, Connection, Engine, text
 
 from audit_service.errors import NotConfiguredError
 from audit_service.settings import data_folder
+from audit_service.storage.database import make_engine, sqlite_path
 from audit_service.storage.dialects import is_sqlite
+from audit_service.storage.outages import DATABASE_ERRORS, MIGRATE
 
 VERSION_TABLE = "audit_alembic_version"  # not Alembic's usual name: the app may have migrations of its own
 
@@ -50,9 +52,23 @@ def fault_of(revision: str | None) -> str | None:
             f"the database is at revision {revision}, which this program does not know (it needs {newest}): "
             "run the version of audit-service that has migrated it"
         )
-    return (
-        f"the database is at revision {revision or '(none)'}, this program needs {newest}: run 'audit-service migrate'"
-    )
+    return f"the database is at revision {revision or '(none)'}, this program needs {newest}: run {MIGRATE}"
+
+
+def fault_at(url: URL) -> str | None:
+    """Return what is wrong with the revision of the database at *url*, and the remedy.
+
+    None if nothing is wrong, or if the database cannot be asked.
+    """
+    if is_sqlite(url) and not sqlite_path(url).exists():
+        return fault_of(None)
+    engine = make_engine(url)
+    try:
+        return fault_of(current_revision(engine))
+    except DATABASE_ERRORS:
+        return None
+    finally:
+        engine.dispose()
 
 
 def current_revision(engine: Engine) -> str | None:

@@ -11,6 +11,7 @@ class Counters:
     spooled: int = 0
     replayed: int = 0
     refused: int = 0
+    excluded: int = 0
     batches: int = 0
     largest_batch: int = 0
 

@@ -1,7 +1,7 @@
 """One connection to the trail's database, on which nothing takes longer than its caller has time for."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 from uuid import UUID
@@ -36,11 +36,10 @@ class Link:
         self,
         url: URL,
         timeout: float,
-        connect_args: Mapping[str, Any] | None = None,
         identity: Identity | None = None,
     ) -> None:
         """*timeout*, in seconds, is the longest that a statement may keep the server busy; *identity* learns."""
-        self._engine = _make_engine(url, timeout, connect_args)
+        self._engine = _make_engine(url, timeout)
         self._identity = identity or Identity(url)
         self._connection: Connection | None = None
         self._trail: UUID | None = None
@@ -145,8 +144,8 @@ class Link:
         return self._connection.connection.dbapi_connection if self._connection is not None else None
 
 
-def _make_engine(url: URL, timeout: float, connect_args: Mapping[str, Any] | None) -> Engine:
-    options = {**engine_options(url, connect_args), "poolclass": NullPool}
+def _make_engine(url: URL, timeout: float) -> Engine:
+    options = {**engine_options(url), "poolclass": NullPool}
     options.pop("pool_timeout")
     if is_sqlite(url):
         engine = create_engine(url, **options)

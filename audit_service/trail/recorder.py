@@ -10,9 +10,8 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.engine import URL
@@ -52,7 +51,6 @@ class Recorder:
         self,
         url: URL,
         *,
-        connect_args: Mapping[str, Any] | None = None,
         spool_path: Path | None = None,
         timeout: float = 2.0,
         queue_limit: int = 1000,
@@ -63,7 +61,6 @@ class Recorder:
         refused. Threads start with the first event, so the recorder may be made before a fork.
         """
         self.url = url
-        self.connect_args = connect_args
         self.spool_path = spool_path
         self.timeout = timeout
         self.queue_limit = queue_limit
@@ -138,10 +135,10 @@ class Recorder:
 
     def start(self) -> None:
         """Start the threads of this process, if they do not run. What a fork left behind is not used."""
-        if self._process == os.getpid():
+        if self.is_running():
             return
         with self._start_lock:
-            if self._process != os.getpid():
+            if not self.is_running():
                 self._reset()
                 try:
                     for name, run in (("writer", self._writer.run), ("keeper", self._keeper.run)):
@@ -154,7 +151,7 @@ class Recorder:
     def stop(self) -> None:
         """Store what is queued and end the threads. The next event starts them again."""
         with self._start_lock:
-            if self._process != os.getpid():
+            if not self.is_running():
                 return
             for job in self._stop_jobs:
                 job()
@@ -166,6 +163,10 @@ class Recorder:
     def add_chore(self, job: Callable[[], object]) -> None:
         """Let *job* be done every few seconds, in a thread apart, while the database is there; another if it fails."""
         self._chores.append(job)
+
+    def is_running(self) -> bool:
+        """Tell whether the threads of this process have been started, and not been stopped."""
+        return self._process == os.getpid()
 
     def is_up(self) -> bool:
         """Tell whether the trail itself takes events, as far as is known; else they go to the spool."""
@@ -207,7 +208,7 @@ class Recorder:
         )
 
     def _link(self) -> Link:
-        return Link(self.url, self.timeout, self.connect_args, self.identity)
+        return Link(self.url, self.timeout, self.identity)
 
     def _spool(self) -> Spool | None:
         return Spool(self.spool_path, self.identity) if self.spool_path else None

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from urllib.parse import quote
 
 import msgspec
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, url_for
 from werkzeug.exceptions import HTTPException
 
 from audit_service.errors import AuditUnavailable, NotConfiguredError, ParameterError
@@ -20,7 +19,7 @@ from audit_service.storage.outages import (
     sqlstate,
 )
 from audit_service.values.flood import Flood
-from audit_service.web.problems import PATH, problem_type
+from audit_service.web.problems import ProblemType, problem_type
 
 # What is personal must not stay in any cache; and a page or JSON comes, as the client prefers.
 _HEADERS = {"Cache-Control": "no-store", "Vary": "Accept, Cookie"}
@@ -39,6 +38,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
 # What our own views answer: these are not unhandled exceptions, of which Flask tells `got_request_exception`.
 # Those of a database that are faults of ours are raised again by `describe_and_log`, and so reported all the same.
 OUR_ERRORS = (ParameterError, AuditUnavailable, *DATABASE_ERRORS)
+_MEANING = "audit_api.show_problem"  # the view of the API
 _EXTENSION = "audit_unavailable_answers"
 LOG_INTERVAL = timedelta(minutes=1)
 # By their codes, too: a blueprint's handler of a class gives way to an app's handler of a code.
@@ -71,10 +71,16 @@ def problem(error: Exception) -> Response:
     status, detail = describe_and_log(error)
     parameter = error.parameter if isinstance(error, ParameterError) else None
     known = problem_type(status, has_parameter=parameter is not None)
-    uri = f"{quote(request.script_root)}{PATH}{known.name}" if known else "about:blank"
-    body = Problem(type=uri, title=HTTPStatus(status).phrase, status=status, detail=detail, parameter=parameter)
+    body = Problem(type=_uri(known), title=HTTPStatus(status).phrase, status=status, detail=detail, parameter=parameter)
     headers = {**_HEADERS, **_headers(error)}
     return Response(_encode(body), status, content_type="application/problem+json", headers=headers)
+
+
+def _uri(known: ProblemType | None) -> str:
+    """Return the address of what the API says of a *known* type, or the one that RFC 9457 has for no type."""
+    if known is None or _MEANING not in current_app.view_functions:
+        return "about:blank"
+    return url_for(_MEANING, name=known.name)
 
 
 def describe_and_log(error: Exception) -> tuple[int, str]:

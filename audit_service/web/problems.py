@@ -2,8 +2,6 @@
 
 import msgspec
 
-PATH = "/api/problems/"
-
 
 class ProblemType(msgspec.Struct, frozen=True):
     """A problem type: its status, the last part of its URI, and what it means."""

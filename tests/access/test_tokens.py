@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from audit_service.access.tokens import KNOWN_LIMIT, KnownTokens, add_token, find_token, list_tokens, revoke_token
+from audit_service.app import db
 from audit_service.errors import AccountError
-from audit_service.storage.database import db
 from audit_service.vocabulary import Scope
 from tests.support.accounts import ACTOR
 

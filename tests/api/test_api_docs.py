@@ -18,14 +18,15 @@ from audit_service.api import documentation
 from audit_service.api.document import document
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import Scope
-from audit_service.web.problems import PATH, PROBLEM_TYPES, problem_type
+from audit_service.web.problems import PROBLEM_TYPES, problem_type
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.accounts import ACTOR
 from tests.support.commands import as_written
 from tests.support.server import running_service
 
+PATH = "/api/problems/"
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs/api.md").read_text()
-DESCRIBED = document("")
+DESCRIBED = document("", "/api")
 
 
 class Links(HTMLParser):

@@ -19,14 +19,14 @@ from werkzeug.test import TestResponse
 
 from audit_service.api.document import document
 from audit_service.api.schemas import VISIBLE
-from audit_service.storage.database import db
+from audit_service.app import db
 from audit_service.values.text import fit
 from audit_service.vocabulary import Role
 from audit_service.web.problems import PROBLEM_TYPES
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.accounts import PASSWORD
 
-DOCUMENT = document("")
+DOCUMENT = document("", "/api")
 OPERATIONS = {path: methods["get"] for path, methods in DOCUMENT["paths"].items()}
 REQUIRED = {"/api/logins/summary": "?by=day", "/api/logins/last": "?username=ada"}
 Database = Callable[[], None]

@@ -21,9 +21,9 @@ from werkzeug.test import TestResponse
 
 from audit_service.api import exports, stream
 from audit_service.api.places import AT_ONCE, EACH, take_place
+from audit_service.app import db
 from audit_service.context import Viewer, context_of
 from audit_service.history import export
-from audit_service.storage.database import db
 from audit_service.storage.dialects import is_postgresql, is_sqlite
 from audit_service.vocabulary import Role
 from tests.factories import LoginFactory

@@ -10,7 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, event, text
 
-from audit_service.storage.database import Base, db
+from audit_service.app import db
+from audit_service.storage.database import Base
 from audit_service.storage.models import NULLS_FIRST
 from tests.support.reader import Reader
 

@@ -20,10 +20,10 @@ from audit_service import LoginAudit, create_app
 from audit_service.access.accounts import add_account, disable, get_account, set_password
 from audit_service.access.passwords import hash_password, needs_rehash
 from audit_service.access.throttle import RECORDED
+from audit_service.app import db
 from audit_service.context import context_of, write_session
 from audit_service.errors import AccountError
 from audit_service.events import usernames
-from audit_service.storage.database import db
 from audit_service.storage.models import Account, RefusedAttempts
 from audit_service.values import limits
 from audit_service.vocabulary import Reason, Role

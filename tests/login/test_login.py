@@ -10,9 +10,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from audit_service import LoginAudit, create_app, receivers
+from audit_service.app import db
 from audit_service.context import context_of
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
-from audit_service.storage.database import db
 from audit_service.values.text import clean
 from audit_service.vocabulary import Role
 from tests.support.accounts import PASSWORD

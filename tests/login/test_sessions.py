@@ -20,12 +20,12 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from audit_service.access import accounts as service
+from audit_service.app import db
 from audit_service.context import context_of
 from audit_service.events.admin import ADMIN_EVENTS, AdminFilters, AdminItem
 from audit_service.history.query import list_events
 from audit_service.history.question import Question
 from audit_service.signals import login_signal
-from audit_service.storage.database import db
 from audit_service.storage.models import Account, EndedSession
 from audit_service.vocabulary import AdminAction, Role
 from tests.support.accounts import ACTOR, PASSWORD

@@ -9,12 +9,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
 
 from audit_service import LoginAudit, create_app, receivers
+from audit_service.app import db
 from audit_service.context import context_of
 from audit_service.errors import NotConfiguredError
 from audit_service.operations import readiness
 from audit_service.signals import login_signal
 from audit_service.storage import schema
-from audit_service.storage.database import db
 from audit_service.trail.spool import Spool
 from tests.factories import LoginFactory
 from tests.support.apps import SECRET_KEY

@@ -12,7 +12,7 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
@@ -188,7 +188,8 @@ def nothing(_engine: Engine, _stack: ExitStack) -> None:
 def test_what_sqlite_says(
     database_url: str, prepare: Callable[[Engine, ExitStack], None], statements: list[str], expected: str
 ) -> None:
-    engine = make_engine(Settings(database_url=database_url).url, connect_args={"timeout": 0})
+    engine = make_engine(Settings(database_url=database_url).url)
+    event.listen(engine, "connect", lambda connection, _record: connection.execute("PRAGMA busy_timeout=0"))
     with ExitStack() as stack:
         prepare(engine, stack)
         assert meaning(lambda: execute(engine, *statements)) == expected

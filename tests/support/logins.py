@@ -7,11 +7,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from audit_service.access.tokens import add_token
+from audit_service.app import db
 from audit_service.events.errors import ERRORS, ErrorFilters, ErrorItem
 from audit_service.events.logins import LOGINS, LoginFilters, LoginItem
 from audit_service.history.query import list_events
 from audit_service.history.question import Question
-from audit_service.storage.database import db
 from audit_service.vocabulary import Scope
 from tests.support.accounts import ACTOR, PASSWORD
 

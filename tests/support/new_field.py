@@ -15,12 +15,13 @@ from click.testing import CliRunner, Result
 
 from audit_service import create_app
 from audit_service.access.tokens import add_token
+from audit_service.app import db
 from audit_service.cli import main
 from audit_service.context import context_of
 from audit_service.errors import NotConfiguredError
 from audit_service.settings.table import Settings
 from audit_service.storage import schema
-from audit_service.storage.database import db, make_engine
+from audit_service.storage.database import make_engine
 from audit_service.vocabulary import Scope
 from tests.factories import LoginFactory, SaveThrough
 from tests.support.accounts import ACTOR

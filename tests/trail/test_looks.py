@@ -17,12 +17,12 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from audit_service.access.tokens import add_token
+from audit_service.app import db
 from audit_service.context import context_of
 from audit_service.errors import AccountError
 from audit_service.events.admin import ADMIN_EVENTS, AdminFilters, AdminItem, NewAdmin
 from audit_service.history.query import list_events
 from audit_service.history.question import Question
-from audit_service.storage.database import db
 from audit_service.storage.models import AdminEvent, LoginEvent, TrailHead
 from audit_service.vocabulary import AdminAction, Role, Scope
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory, SaveThrough

@@ -1,0 +1,1 @@
+"""Adapters: they tell the trail what other login libraries do, through the hooks that these have."""

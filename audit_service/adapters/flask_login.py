@@ -1,0 +1,59 @@
+"""Flask-Login: logins, logouts, and logins by the cookie that it calls "remember me"."""
+
+from typing import Any
+
+from flask import Flask, Request
+
+from audit_service.adapters.telling import LOGIN, LOGOUT, tell
+from audit_service.context import has_adapter
+from audit_service.vocabulary import Method
+
+NAME = "flask-login"
+
+
+def is_set_up(app: Flask) -> bool:
+    """Tell whether the app has a ``LoginManager``."""
+    return hasattr(app, "login_manager")
+
+
+def connect() -> None:
+    """Listen to the signals of the library; it is imported already where it is set up."""
+    from flask_login import signals  # noqa: PLC0415
+
+    signals.user_logged_in.connect(on_logged_in)
+    signals.user_logged_out.connect(on_logged_out)
+    signals.user_loaded_from_cookie.connect(on_remembered)
+
+
+def on_logged_in(sender: Flask, *, user: Any, **_more: Any) -> None:
+    """Tell of a login."""
+    if has_adapter(sender, NAME):
+        tell(LOGIN, name_of(user))
+
+
+def on_logged_out(sender: Flask, *, user: Any, **_more: Any) -> None:
+    """Tell of a logout; Flask-Login sends it for users that were not logged in, too."""
+    if has_adapter(sender, NAME) and user is not None and user.is_authenticated:
+        tell(LOGOUT, name_of(user))
+
+
+def on_remembered(sender: Flask, *, user: Any, **_more: Any) -> None:
+    """Tell of a session that begins with the cookie."""
+    if has_adapter(sender, NAME):
+        tell(LOGIN, name_of(user), method=Method.REMEMBERED)
+
+
+def identify(_request: Request) -> str | None:
+    """Return the name of the user who is logged in, None if there is none."""
+    from flask_login import current_user  # noqa: PLC0415
+
+    return name_of(current_user) if current_user and current_user.is_authenticated else None
+
+
+def name_of(user: Any) -> str:
+    """Return the name that the events of a *user* have: its ``username``, else its ``email``, else its id."""
+    for attribute in ("username", "email"):
+        name = getattr(user, attribute, None)
+        if isinstance(name, str) and name:
+            return name
+    return str(user.get_id())

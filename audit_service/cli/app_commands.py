@@ -1,0 +1,19 @@
+"""``flask audit``: the commands in the command line of an app, for the database and the settings of that app."""
+
+import click
+
+from audit_service.cli import export, history, server, spool, status, tokens
+from audit_service.cli.main import OneLineErrors
+
+
+@click.group("audit", cls=OneLineErrors)
+def audit() -> None:
+    """The login audit trail of this app."""
+
+
+audit.add_command(status.status)
+audit.add_command(server.migrate)
+audit.add_command(tokens.tokens)
+audit.add_command(history.history)
+audit.add_command(export.export)
+audit.add_command(spool.spool)

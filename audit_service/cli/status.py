@@ -1,0 +1,15 @@
+"""The command that tells how an app's trail is set up."""
+
+import click
+from flask import current_app
+
+from audit_service.operations.status import status_of
+
+
+@click.command()
+def status() -> None:
+    """Show where the trail of this app is kept, whether it works, and what tells it of logins."""
+    lines = status_of(current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - the app itself
+    width = max(map(len, lines))
+    for name, text in lines.items():
+        click.echo(f"{name:{width}}  {text}")

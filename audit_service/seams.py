@@ -1,0 +1,67 @@
+"""Where an app has a say in its own events: callables that it gives to ``LoginAudit``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+from flask import Request
+from msgspec.structs import replace
+
+from audit_service.events.base import NewEvent
+from audit_service.values import limits
+from audit_service.values.details import normal_details
+from audit_service.values.text import clean
+
+_LENGTHS = {
+    "username": limits.USERNAME,
+    "app": limits.APP,
+    "user_agent": limits.USER_AGENT,
+    "method": limits.METHOD,
+    "message": limits.MESSAGE,
+    "path": limits.PATH,
+    "endpoint": limits.ENDPOINT,
+}
+
+
+@dataclass(frozen=True)
+class Seams:
+    """What an app has given. A callable that raises loses no event.
+
+    ``identify(request)`` returns the name of the user who makes the current request, None if there is none.
+    ``exclude(event)`` returns whether an event is not to be stored. ``transform(event)`` returns the event to store,
+    made with ``msgspec.structs.replace``; its ``id`` and ``timestamp`` stay.
+    """
+
+    identify: Callable[[Request], str | None] | None = None
+    transform: Callable[[NewEvent], NewEvent] | None = None
+    exclude: Callable[[NewEvent], bool] | None = None
+
+    def apply(self, event: NewEvent, on_error: Callable[[Exception], None]) -> NewEvent | None:
+        """Return *event* as it is to be stored, or None if it is excluded.
+
+        What raises is told to *on_error*, and left out: the event is then stored as it was.
+        """
+        try:
+            if self.exclude and self.exclude(event):
+                return None
+        except Exception as error:  # noqa: BLE001 - the app's own code
+            on_error(error)
+        try:
+            return _checked(self.transform(event), event) if self.transform else event
+        except Exception as error:  # noqa: BLE001 - the app's own code
+            on_error(error)
+        return event
+
+
+def _checked(event: NewEvent, before: NewEvent) -> NewEvent:
+    """Return what an app has made of the event *before*, with texts that can be stored."""
+    if type(event) is not type(before) or (event.id, event.timestamp) != (before.id, before.timestamp):
+        raise TypeError("transform must return the event that it was given, with the same id and timestamp")
+    msgspec.convert(msgspec.to_builtins(event), type(event))
+    texts = {
+        name: clean(text, length)
+        for name, length in _LENGTHS.items()
+        if isinstance(text := getattr(event, name, None), str)
+    }
+    details = getattr(event, "details", None)
+    return replace(event, **texts, **({} if details is None else {"details": normal_details(details)}))
