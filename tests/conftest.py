@@ -194,10 +194,10 @@ def app(config: dict[str, object]) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def host(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    """Somebody else's app, which has the extension."""
-    monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path))
-    app = create_host(database_url)
+def host(database_url: str, backend: str, tmp_path: Path) -> Iterator[Flask]:
+    """Somebody else's app, which has the extension. On PostgreSQL one database holds its tables and the trail's."""
+    own = f"sqlite:///{tmp_path}/host.db" if backend == "sqlite" else database_url
+    app = create_host(own, AUDIT_DATABASE_URL=database_url, AUDIT_DATA_DIR=str(tmp_path))
     yield app
     close_host(app)
 

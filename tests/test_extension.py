@@ -1,4 +1,4 @@
-"""The extension in somebody else's app: same database, connections of its own."""
+"""The extension in somebody else's app: connections of its own, and nothing of the app is changed."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,28 +9,10 @@ from flask import Flask, Response
 from sqlalchemy import select, text
 
 from audit_service import LoginAudit
-from audit_service.access.tokens import add_token
 from audit_service.context import context_of
-from audit_service.errors import NotConfiguredError, SettingsError
+from audit_service.errors import NotConfiguredError
 from audit_service.events.logins import NewLogin
-from audit_service.settings.table import Settings
-from audit_service.storage import schema
-from audit_service.storage.database import make_engine
-from audit_service.storage.models import LoginEvent
-from audit_service.vocabulary import Scope
-from tests.support.accounts import ACTOR
-from tests.support.databases import new_postgres_database
-from tests.support.host_app import Visit, close_host, create_host, db
-
-
-def history(host: Flask, path: str = "/api/logins") -> list[dict[str, object]]:
-    with host.app_context():
-        token = add_token(db.session(), path, Scope.READ, by=ACTOR)
-        db.session.commit()
-    answer = host.test_client().get(path, headers={"Authorization": f"Bearer {token}"})
-    assert answer.status_code == 200
-    items: list[dict[str, object]] = answer.get_json()["items"]
-    return items
+from tests.support.host_app import Visit, db, history, read_headers
 
 
 def test_the_hosts_login_is_in_the_trail_and_in_the_api(host: Flask) -> None:
@@ -58,10 +40,7 @@ def test_the_hosts_session_is_left_as_it_was(host: Flask, path: str) -> None:
         db.session.commit()
         return answer
 
-    with host.app_context():
-        token = add_token(db.session(), "reader", Scope.READ, by=ACTOR)
-        db.session.commit()
-    answer = host.test_client().get(path, headers={"Authorization": f"Bearer {token}"})
+    answer = host.test_client().get(path, headers=read_headers(host))
     assert answer.status_code == 200, answer.text
     with host.app_context():
         assert [visit.name for visit in db.session.scalars(select(Visit))] == ["counted"]
@@ -76,56 +55,35 @@ def test_a_second_call_is_refused(host: Flask) -> None:
         LoginAudit(host)
 
 
-def test_an_app_without_flask_sqlalchemy_gets_one(config: dict[str, object]) -> None:
-    app = Flask("plain")
-    app.config.update(config)
-    LoginAudit(app)
-    assert "sqlalchemy" in app.extensions
-    LoginAudit.close(app)
-
-
 def test_the_hosts_own_error_pages_do_not_hide_ours(host: Flask) -> None:
-    host.register_error_handler(404, lambda _error: ("the host's page", 404))
-    host.register_error_handler(401, lambda _error: ("the host's page", 401))
+    for code in (401, 404, 405):
+        host.register_error_handler(code, lambda error: ("the host's page", error.code))
     client = host.test_client()
-    answers = [client.get("/api/logins"), client.get("/api/nothing"), client.post("/api/logins")]
-    assert [(answer.status_code, answer.mimetype) for answer in answers] == [
-        (status, "application/problem+json") for status in (401, 404, 405)
-    ]
-    assert client.get("/nothing").text == "the host's page"
-    assert "/login/" not in answers[0].get_json()["detail"]  # the host has no such page
+    answer = client.get("/api/logins")
+    assert (answer.status_code, answer.mimetype) == (401, "application/problem+json")
+    assert "/login/" not in answer.get_json()["detail"]  # the host has no such page
+    ours = client.get("/api/logins/0", headers=read_headers(host))
+    assert (ours.status_code, ours.mimetype) == (404, "application/problem+json")
+    for answer in (client.get("/nothing"), client.get("/api/nothing"), client.post("/api/logins")):
+        assert answer.text == "the host's page"
 
 
 def test_an_event_that_cannot_be_stored_is_a_503(host: Flask) -> None:
-    context_of(host).recorder.spool_path = None
-    with host.app_context(), db.engine.begin() as connection:
+    context = context_of(host)
+    context.recorder.spool_path = None
+    with context.writer.begin() as connection:
         connection.execute(text("DROP TABLE trail_head"))
     answer = host.test_client().post("/enter", data={"name": "ada"})
     assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
 
 
-def test_another_database_beside_the_hosts_is_refused(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AUDIT_DATABASE_URL", "postgresql://somewhere/else")
-    with pytest.raises(SettingsError, match="names another database than SQLALCHEMY_DATABASE_URI"):
-        create_host(database_url)
-
-
-def test_the_hosts_connection_arguments_are_kept(postgres_url: str) -> None:
-    """On PostgreSQL only: SQLite has no schemas."""
-    with new_postgres_database(postgres_url) as url:
-        engine = make_engine(Settings(database_url=f"{url}?options=-csearch_path%3Dtenant").url)
-        with engine.begin() as connection:
-            connection.execute(text("CREATE SCHEMA tenant"))
-        schema.migrate(engine)
-        engine.dispose()
-        host = create_host(url, connect_args={"options": "-c search_path=tenant"})
-        assert host.test_client().post("/enter", data={"name": "ada"}).text == "welcome"
-        close_host(host)
-
-
-def test_a_database_in_memory_is_refused() -> None:
-    with pytest.raises(SettingsError, match="in-memory SQLite"):
-        create_host("sqlite://")
+def test_an_app_without_sqlalchemy_is_not_given_one(config: dict[str, object]) -> None:
+    app = Flask("plain")
+    app.config.update(config)
+    LoginAudit(app)
+    assert "sqlalchemy" not in app.extensions
+    assert history(app) == []
+    LoginAudit.close(app)
 
 
 def threads() -> set[str]:
@@ -134,30 +92,20 @@ def threads() -> set[str]:
 
 def test_closing_gives_back_what_the_trail_has_taken(host: Flask) -> None:
     client = host.test_client()
+    reader = context_of(host).reader
     for name in ("ada", "bob"):  # after the first one, what comes later opens all of it again
         client.post("/enter", data={"name": name})
         assert threads() == {"audit-writer", "audit-keeper"}
+        with reader.connect():
+            ours = reader.pool
         with host.app_context():
             pool = db.engine.pool
         LoginAudit.close(host)
         assert threads() == set()
+        assert reader.pool is not ours
         with host.app_context():
             assert db.engine.pool is pool  # the host's own connections are not ours to close
     assert {item["username"] for item in history(host)} == {"ada", "bob"}
-
-
-def test_closing_closes_the_connections_of_a_database_that_the_host_did_not_make(config: dict[str, object]) -> None:
-    app = Flask("plain")
-    app.config.update(config)
-    LoginAudit(app)
-    with app.app_context():
-        engine = app.extensions["sqlalchemy"].engine
-    pool = engine.pool
-    with engine.connect():
-        pass
-    LoginAudit.close(app)
-    assert engine.pool is not pool
-    assert pool.checkedin() == 0
 
 
 def test_events_that_come_while_the_trail_is_closed_are_stored(host: Flask) -> None:
@@ -174,8 +122,7 @@ def test_events_that_come_while_the_trail_is_closed_are_stored(host: Flask) -> N
         while not all(each.done() for each in recording):
             LoginAudit.close(host)
     ids = {each for future in recording for each in future.result()}
-    with host.app_context():
-        assert set(db.session.scalars(select(LoginEvent.id))) == ids
+    assert {UUID(item["id"]) for item in history(host, "/api/logins?limit=100")} == ids
 
 
 def test_an_app_without_a_trail_cannot_be_closed() -> None:

@@ -15,7 +15,7 @@ from audit_service.context import EXTENSION, current_context
 from audit_service.errors import NotConfiguredError
 from audit_service.events.admin import Actor
 from audit_service.settings.environment import load_settings
-from audit_service.settings.table import Settings
+from audit_service.settings.table import Settings, is_in_memory
 from audit_service.storage.database import make_engine, sqlite_path
 from audit_service.storage.dialects import is_sqlite
 from audit_service.storage.schema import require_newest
@@ -41,7 +41,10 @@ def actor() -> Actor:
 
 def is_made_elsewhere(settings: Settings) -> bool:
     """Tell whether a migration would make a SQLite file outside the data folder."""
-    return is_sqlite(settings.url) and not settings.is_embedded and not sqlite_path(settings.url).exists()
+    if settings.is_embedded or not is_sqlite(settings.url) or is_in_memory(settings.url):
+        return False
+    path = sqlite_path(settings.url)
+    return path.parent.is_dir() and not path.exists()
 
 
 @contextmanager

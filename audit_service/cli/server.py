@@ -27,7 +27,7 @@ def migrate(*, yes: bool) -> None:
     """Bring the database to the newest revision."""
     settings = current_settings()
     if is_made_elsewhere(settings) and not yes:
-        click.confirm(f"There is no file {settings.url.database}. Make it?", abort=True, err=True)
+        click.confirm(f"There is no file {settings.url.database}. Make it (--yes: do not ask)?", abort=True, err=True)
     with open_engine(writes=True, may_be_new=True) as engine:
         before = schema.migrate(engine)
         after = schema.current_revision(engine)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import msgspec
-from flask import Blueprint, Flask, Response, current_app, url_for
+from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from audit_service.errors import AuditUnavailable, NotConfiguredError, ParameterError
@@ -80,7 +80,8 @@ def _uri(known: ProblemType | None) -> str:
     """Return the address of what the API says of a *known* type, or the one that RFC 9457 has for no type."""
     if known is None or _MEANING not in current_app.view_functions:
         return "about:blank"
-    return url_for(_MEANING, name=known.name)
+    # Not `url_for`, which fails for a request whose `Host` no adapter can be made of.
+    return current_app.url_map.bind("localhost", script_name=request.script_root).build(_MEANING, {"name": known.name})
 
 
 def describe_and_log(error: Exception) -> tuple[int, str]:

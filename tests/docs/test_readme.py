@@ -87,7 +87,7 @@ for password in ("guessed", "open sesame"):
     print(answer.status_code, answer.text)
 """
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    commands = f"{migrate}\n{sys.executable} -c '{tries}'\naudit-service history"
+    commands = f"{migrate}\n{sys.executable} -c '{tries}'\nflask audit history"
     done = subprocess.run(
         ["bash", "-euc", commands],
         cwd=tmp_path,

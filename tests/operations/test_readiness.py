@@ -15,6 +15,7 @@ from audit_service.errors import NotConfiguredError
 from audit_service.operations import readiness
 from audit_service.signals import login_signal
 from audit_service.storage import schema
+from audit_service.storage.outages import MIGRATE
 from audit_service.trail.spool import Spool
 from tests.factories import LoginFactory
 from tests.support.apps import SECRET_KEY
@@ -39,6 +40,7 @@ def test_ready(client: FlaskClient) -> None:
             "spooled": 0,
             "replayed": 0,
             "refused": 0,
+            "excluded": 0,
             "batches": 3,
             "largest_batch": 1,
         },
@@ -66,8 +68,8 @@ def test_a_database_that_is_not_migrated_and_what_waits_for_it(unmigrated: Flask
 
 NEWEST = schema.newest_revision()
 REMEDIES = {
-    None: f"the database is at revision (none), this program needs {NEWEST}: run 'audit-service migrate'",
-    "0003": f"the database is at revision 0003, this program needs {NEWEST}: run 'audit-service migrate'",
+    None: f"the database is at revision (none), this program needs {NEWEST}: run {MIGRATE}",
+    "0003": f"the database is at revision 0003, this program needs {NEWEST}: run {MIGRATE}",
     "9999": f"the database is at revision 9999, which this program does not know (it needs {NEWEST}): "
     "run the version of audit-service that has migrated it",
 }
