@@ -3,10 +3,10 @@ RUN pip install --no-cache-dir uv
 ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1
 WORKDIR /build
 COPY pyproject.toml uv.lock README.md LICENSE ./
-RUN UV_PROJECT_ENVIRONMENT=/app uv sync --locked --no-dev --no-install-project
+RUN UV_PROJECT_ENVIRONMENT=/app uv sync --locked --no-dev --all-extras --no-install-project
 COPY audit_service audit_service
 COPY migrations migrations
-RUN UV_PROJECT_ENVIRONMENT=/app uv sync --locked --no-dev --no-editable
+RUN UV_PROJECT_ENVIRONMENT=/app uv sync --locked --no-dev --all-extras --no-editable
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /data --create-home audit && chmod 700 /data

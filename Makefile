@@ -3,8 +3,9 @@ export UV_PYTHON_DOWNLOADS = never
 export UV_COMPILE_BYTECODE = 1
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := .venv/bin
+PYTHONS ?= $(or $(wildcard $(HOME)/.pyenv/versions/3.1[1-9].*/bin/python),python3) # for test-wheels
 
-.PHONY: help run test check format picture test-api test-faults test-security bench bench-history test-compose clean
+.PHONY: help run test check format picture test-api test-wheels test-faults test-security bench bench-history test-compose clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,6 +34,9 @@ picture: .venv/dev ## record docs/images/first-minute.svg by running the README'
 test-api: .venv/dev ## the API under Schemathesis, with many examples of each operation (about 5 minutes)
 	AUDIT_TEST_EXAMPLES=50 $(RUN)/pytest tests/api/test_schemathesis.py
 
+test-wheels: .venv/dev ## the wheel in an empty environment of each Python that is here
+	AUDIT_TEST_PYTHONS="$(PYTHONS)" $(RUN)/pytest tests/test_packaging.py
+
 test-faults: .venv/dev ## the long proofs: kill, hang, fill and cut, and lose nothing (about 15 minutes)
 	$(RUN)/python -m tests.faults
 
@@ -52,7 +56,7 @@ clean: ## remove what was built here; ./instance and its data stay
 	rm -rf .venv .uv dist
 
 .venv/runtime: pyproject.toml uv.lock | $(UV)
-	$(UV) sync --quiet --locked --inexact --no-dev
+	$(UV) sync --quiet --locked --inexact --no-dev --all-extras
 	@touch $@
 
 .venv/dev: pyproject.toml uv.lock | $(UV)

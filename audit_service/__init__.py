@@ -1,16 +1,20 @@
-"""A login audit trail for Flask."""
+"""A login audit trail for Flask.
 
-from collections.abc import Mapping
-from typing import Any
+The names below are imported when they are first used, so that ``import audit_service`` costs next to nothing.
+"""
 
-from flask import Flask
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from audit_service.context import Viewer
-from audit_service.errors import AuditError, AuditUnavailable
-from audit_service.extension import LoginAudit
-from audit_service.receivers import stored
-from audit_service.signals import login_failed_signal, login_signal, logout_signal
-from audit_service.vocabulary import Reason, Role
+if TYPE_CHECKING:
+    from audit_service.app import create_app
+    from audit_service.context import Viewer
+    from audit_service.errors import AuditError, AuditUnavailable
+    from audit_service.extension import LoginAudit
+    from audit_service.receivers import stored
+    from audit_service.signals import login_failed_signal, login_signal, logout_signal
+    from audit_service.storage.neighbours import include_name
+    from audit_service.vocabulary import Reason, Role
 
 __all__ = [
     "AuditError",
@@ -20,15 +24,36 @@ __all__ = [
     "Role",
     "Viewer",
     "create_app",
+    "include_name",
     "login_failed_signal",
     "login_signal",
     "logout_signal",
     "stored",
 ]
 
+_MODULES = {
+    "AuditError": "errors",
+    "AuditUnavailable": "errors",
+    "LoginAudit": "extension",
+    "Reason": "vocabulary",
+    "Role": "vocabulary",
+    "Viewer": "context",
+    "create_app": "app",
+    "include_name": "storage.neighbours",
+    "login_failed_signal": "receivers",  # an app that forgets LoginAudit hears of it: the receivers are connected
+    "login_signal": "receivers",
+    "logout_signal": "receivers",
+    "stored": "receivers",
+}
 
-def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """Make the service from ``AUDIT_*`` variables, overridden by *config*. Raises ``SettingsError`` for bad ones."""
-    from audit_service import app  # noqa: PLC0415 - an app with the extension needs nothing of the service
 
-    return app.create_app(config)
+def __getattr__(name: str) -> Any:
+    """Import what *name* is (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

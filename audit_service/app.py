@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response
-from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Engine
 from werkzeug.exceptions import HTTPException, InternalServerError, RequestTimeout, ServiceUnavailable
 
 from audit_service import api, login, receivers
 from audit_service.context import context_of
+from audit_service.errors import INSTALL_SERVICE
 from audit_service.extension import API, LoginAudit
 from audit_service.operations.logs import scrub_logs
 from audit_service.operations.readiness import readiness
@@ -23,6 +23,11 @@ from audit_service.values import limits
 from audit_service.web.answers import json_answer, problem, register_errors
 from audit_service.web.browsers import protect
 from audit_service.web.proxies import TrustedProxies
+
+try:
+    from flask_sqlalchemy import SQLAlchemy
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(f"the service needs {error.name}: {INSTALL_SERVICE}", name=error.name) from None
 
 db = SQLAlchemy(model_class=Base)
 MAX_BODY = 64 * 1024  # bytes; a login is small

@@ -14,6 +14,8 @@ AuditError
 
 from collections.abc import Sequence
 
+INSTALL_SERVICE = "pip install 'audit-service[service]'"  # what those of the commands need that an app never runs
+
 
 class AuditError(Exception):
     """Base of all errors that this package raises on purpose."""

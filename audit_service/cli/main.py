@@ -2,16 +2,22 @@
 
 import errno
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import click
 
 from audit_service.cli import accounts, export, history, server, spool, tokens
 from audit_service.cli.connection import current_settings
-from audit_service.errors import AuditError
+from audit_service.errors import INSTALL_SERVICE, AuditError
 from audit_service.settings.table import Settings
 from audit_service.storage.dialects import is_sqlite
 from audit_service.storage.outages import DATABASE_ERRORS, driver_error, is_outage
+
+_PACKAGE = Path(__file__).parent.parent
+# In the wheel the documents are inside the package, in a checkout beside it.
+_DOCUMENTS = next((path for path in (_PACKAGE / "docs", _PACKAGE.parent / "docs") if path.is_dir()), "the repository")
+_OF_THE_SERVICE = ("argon2", "flask_sqlalchemy", "granian", "uvloop", "zxcvbn")
 
 
 class OneLineErrors(click.Group):
@@ -27,6 +33,10 @@ class OneLineErrors(click.Group):
             raise click.ClickException(f"the spool cannot be used: {error}") from None
         except DATABASE_ERRORS as error:
             raise click.ClickException(_about_database(error, current_settings())) from None
+        except ModuleNotFoundError as error:
+            if error.name not in _OF_THE_SERVICE:
+                raise
+            raise click.ClickException(f"this needs {error.name}: {INSTALL_SERVICE}") from None
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader of our output has left: click ends quietly
                 raise
@@ -47,10 +57,14 @@ def _about_database(error: Exception, settings: Settings) -> str:
     return f"the database {url} ({setting}) refused: {reason}; {remedy}"
 
 
-@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=OneLineErrors,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"\b\nThe documents are in\n{_DOCUMENTS}",
+)
 @click.version_option(package_name="audit-service")
 def main() -> None:
-    """Login audit service: a durable trail of logins. Settings are AUDIT_* variables; see docs/reference.md."""
+    """Login audit service: a durable trail of logins. Settings are AUDIT_* variables."""
 
 
 main.add_command(server.setup)
