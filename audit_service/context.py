@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from audit_service.storage.outages import wrapped
 from audit_service.trail.looks import Accesses
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.repeats import Bug, Repeats
+from audit_service.trail.shared_file import SharedFile
 from audit_service.values import limits
 from audit_service.values.text import clean
 from audit_service.vocabulary import Role
@@ -57,6 +58,7 @@ class AuditContext:
     app_name: str
     session_viewer: Callable[[], Viewer | None] | None = None
     seams: Seams = field(default_factory=Seams)
+    shared_file: SharedFile | None = None
     adapters: set[str] = field(default_factory=set)  # the names of those that tell of the app's logins
 
     def record(self, event: NewEvent) -> UUID:
@@ -77,7 +79,8 @@ class AuditContext:
             self.recorder.counters.excluded += 1
             return None
         try:
-            return self.record(wanted)
+            with self.shared_file.watch() if self.shared_file else nullcontext():
+                return self.record(wanted)
         except AuditUnavailable as error:
             if self.settings.unavailable == "refuse":
                 raise

@@ -17,13 +17,16 @@ from audit_service.cli.app_commands import audit
 from audit_service.context import EXTENSION, AuditContext, Viewer, context_of, current_context, end_reading
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events.base import NewEvent
+from audit_service.operations.neighbours import migration_fault
 from audit_service.seams import Seams
-from audit_service.settings.host import host_settings, is_short_lived
+from audit_service.settings.host import host_settings, is_short_lived, own_databases
 from audit_service.settings.table import Settings
-from audit_service.storage.database import make_engine, make_writer
+from audit_service.storage.database import make_engine, make_writer, sqlite_path
+from audit_service.storage.dialects import is_sqlite
 from audit_service.trail.looks import Accesses
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.repeats import Repeats
+from audit_service.trail.shared_file import SharedFile
 from audit_service.values import limits
 from audit_service.values.text import clean
 from audit_service.web.answers import problem
@@ -99,8 +102,9 @@ class LoginAudit:
             app_name=app_name,
             session_viewer=self._session_viewer,
             seams=self._seams,
+            shared_file=_shared_file(app, settings) if is_host else None,
         )
-        app.before_request(partial(_start, self._adapters))
+        app.before_request(partial(_start, self._adapters, own_databases(app)))
         app.after_request(record_told)
         app.teardown_appcontext(end_reading)
         if self._api is not None:
@@ -139,10 +143,11 @@ def require_own_addresses(app: Flask) -> None:
         )
 
 
-def _start(adapters: Sequence[str] | None) -> None:
+def _start(adapters: Sequence[str] | None, databases: list[URL]) -> None:
     """Connect the *adapters* and start the recorder with a process's first request.
 
-    The app is then complete, and events that wait in the spool do not wait for a login.
+    The app is then complete, and events that wait in the spool do not wait for a login. Other *databases* than those
+    that the app had when the trail was set up are said, and migrations that would drop the trail.
     """
     context = current_context()
     if not context.recorder.is_running():
@@ -150,18 +155,31 @@ def _start(adapters: Sequence[str] | None) -> None:
         require_own_addresses(app)
         context.adapters.update(finding.connect(app, adapters))
         context.recorder.start()
+        if own_databases(app) != databases:
+            app.logger.error(
+                "the app's database was named after LoginAudit(app): the trail is at %s all the same. Name it before, "
+                "or say where the trail is: LoginAudit(app, url=…)",
+                context.recorder.identity.target,
+            )
+        if fault := migration_fault(app):
+            app.logger.error(fault)
+
+
+def _shared_file(app: Flask, settings: Settings) -> SharedFile | None:
+    """Return what watches the waits for the trail's file, if the app itself writes to it."""
+    if settings.url not in (url.set(drivername="sqlite") for url in own_databases(app) if is_sqlite(url)):
+        return None
+    return SharedFile(sqlite_path(settings.url), settings.write_timeout / 2)
 
 
 def _prepare_database(app: Flask) -> None:
-    """Migrate a temporary database; of another one that is not migrated, say so."""
+    """Make a temporary database; of another one that is not migrated, say so."""
     from audit_service.storage import schema  # noqa: PLC0415 - Alembic
 
     audit = context_of(app)
     url = audit.settings.url
     if is_short_lived(app):
-        engine = make_engine(url, writes=True)
-        schema.migrate(engine)
-        engine.dispose()
+        schema.copy_template(sqlite_path(url))
     elif _is_serving() and (fault := schema.fault_at(url)):
         app.logger.error("the audit trail of %r at %s: %s", app.name, audit.recorder.identity.target, fault)
 

@@ -1,12 +1,14 @@
 """``flask audit``: the commands in the command line of an app, for the database and the settings of that app."""
 
 import click
+from flask.cli import with_appcontext
 
 from audit_service.cli import export, history, server, spool, status, tokens
 from audit_service.cli.main import OneLineErrors
 
 
 @click.group("audit", cls=OneLineErrors)
+@with_appcontext
 def audit() -> None:
     """The login audit trail of this app."""
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from audit_service.context import EXTENSION, current_context
 from audit_service.errors import NotConfiguredError
 from audit_service.events.admin import Actor
+from audit_service.operations.neighbours import migration_fault
 from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings, is_in_memory
 from audit_service.storage.database import make_engine, sqlite_path
@@ -39,12 +40,17 @@ def actor() -> Actor:
     return Actor(name=clean(f"cli:{user}", limits.USERNAME), app=app or "audit_service")
 
 
+def app_fault() -> str | None:
+    """Return what is wrong with the migrations of the app whose ``flask audit`` this is, None without an app."""
+    return migration_fault(current_app) if _is_in_app() else None
+
+
 def is_made_elsewhere(settings: Settings) -> bool:
     """Tell whether a migration would make a SQLite file outside the data folder."""
     if settings.is_embedded or not is_sqlite(settings.url) or is_in_memory(settings.url):
         return False
     path = sqlite_path(settings.url)
-    return path.parent.is_dir() and not path.exists()
+    return path.parent != settings.data_path and path.parent.is_dir() and not path.exists()
 
 
 @contextmanager

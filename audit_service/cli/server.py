@@ -10,7 +10,7 @@ import click
 
 from audit_service.access.accounts import add_account, list_accounts
 from audit_service.access.tokens import add_token
-from audit_service.cli.connection import actor, change, current_settings, is_made_elsewhere, open_engine
+from audit_service.cli.connection import actor, app_fault, change, current_settings, is_made_elsewhere, open_engine
 from audit_service.errors import AccountError, AuditUnavailable, SettingsError
 from audit_service.settings.table import Settings
 from audit_service.storage import schema
@@ -33,6 +33,8 @@ def migrate(*, yes: bool) -> None:
         after = schema.current_revision(engine)
     url = engine.url.set(query={})  # where a password may stand, too
     click.echo(f"{url} is at revision {after}" + ("" if before == after else f" (was {before or 'empty'})"))
+    if fault := app_fault():
+        click.echo(f"Warning: {fault}", err=True)
 
 
 @click.command()

@@ -7,6 +7,7 @@ from flask import Flask
 from sqlalchemy import Engine, select
 
 from audit_service.context import AuditContext, context_of
+from audit_service.operations.neighbours import migration_fault
 from audit_service.receivers import RECEIVERS
 from audit_service.settings.host import is_short_lived
 from audit_service.storage import schema
@@ -27,6 +28,7 @@ def status_of(app: Flask) -> dict[str, str]:
         "app": audit.app_name,
         "database": f"{audit.recorder.identity.target}{_note(app, audit)}",
         **_state(audit.reader),
+        **({"warning": fault} if (fault := migration_fault(app)) else {}),
         "spool": _spool(audit),
         "signals": ", ".join(connected) or "none is connected",
         "readers": "read tokens" + (", and sessions as session_viewer says" if audit.session_viewer else ""),

@@ -25,7 +25,8 @@ def host_settings(app: Flask, *, url: str | URL | None = None, own: URL | None =
     The trail is kept in the database that *url* names, else in that of ``AUDIT_DATABASE_URL``. Without both, an app
     whose *own* database is a PostgreSQL keeps it there, in the schema ``login_audit``. Any other app keeps it in the
     file ``audit.db`` of its data folder: its instance folder, unless ``AUDIT_DATA_DIR`` names another. Without *own*
-    the app's database is the one that Flask-SQLAlchemy or Flask-SQLAlchemy-Lite is configured for.
+    the app's database is the one that Flask-SQLAlchemy or Flask-SQLAlchemy-Lite is configured for. A relative path of
+    a SQLite file begins at the instance folder, as it does for these.
 
     When ``app.testing`` is true and no other database is named, or the app's own is in memory, the folder is a
     temporary one. It vanishes with the app. Raises ``SettingsError`` for bad settings.
@@ -34,6 +35,8 @@ def host_settings(app: Flask, *, url: str | URL | None = None, own: URL | None =
     if url is not None:
         config["AUDIT_DATABASE_URL"] = _text(make_url(url))
     settings = load_settings(config, defaults={"data_dir": app.instance_path})
+    if settings.database_url:
+        settings = replace(settings, database_url=_text(_placed(app, make_url(settings.database_url))))
     if settings.database_url and not (app.testing and is_in_memory(settings.url)):
         return settings
     own, arguments = (own, {}) if own is not None else _configured(app.config)
@@ -52,6 +55,20 @@ def is_short_lived(app: Flask) -> bool:
 def own_database(app: Flask) -> URL | None:
     """Return the database that Flask-SQLAlchemy or Flask-SQLAlchemy-Lite is configured for; None without one."""
     return _configured(app.config)[0]
+
+
+def own_databases(app: Flask) -> list[URL]:
+    """Return all databases that the app has configured, the default one and those of ``SQLALCHEMY_BINDS``."""
+    binds: Mapping[str, Any] = app.config.get("SQLALCHEMY_BINDS") or {}
+    given = [bind.get("url") if isinstance(bind, Mapping) else bind for bind in binds.values()]
+    return [_placed(app, url) for url in (own_database(app), *(make_url(url) for url in given if url)) if url]
+
+
+def _placed(app: Flask, url: URL) -> URL:
+    """Return *url*; of a SQLite file with an absolute path."""
+    if url.get_backend_name() != "sqlite" or is_in_memory(url):
+        return url
+    return url.set(database=str(Path(app.instance_path, str(url.database))))
 
 
 def _configured(config: Mapping[str, Any]) -> tuple[URL | None, Mapping[str, Any]]:

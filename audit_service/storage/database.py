@@ -119,7 +119,10 @@ def check_database(url: URL) -> None:
     if is_in_memory(url):
         raise SettingsError("an in-memory SQLite database cannot hold the trail: name a file in AUDIT_DATABASE_URL")
     if is_postgresql(url) and find_spec("psycopg") is None:
-        raise SettingsError("a trail in PostgreSQL needs psycopg: pip install 'audit-service[postgresql]'")
+        raise SettingsError(
+            "a trail in PostgreSQL needs psycopg: pip install 'audit-service[postgresql]'. "
+            "LoginAudit(app, url='sqlite:///audit.db') keeps it in a file"
+        )
 
 
 def make_engine(url: URL, *, writes: bool = False, patience: float = float("inf")) -> Engine:

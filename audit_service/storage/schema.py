@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from alembic import command, context, op
 from alembic.config import Config
@@ -97,6 +98,23 @@ def migrate(engine: Engine, revision: str = "head") -> str | None:
     except CommandError as error:
         raise NotConfiguredError(f"cannot migrate: {error}") from None
     return before
+
+
+def copy_template(path: Path) -> None:
+    """Make the SQLite file at *path* as a migrated one, quickly: a process migrates once, and then copies.
+
+    The copies have one identity: they are for trails that are thrown away.
+    """
+    data_folder.make_file(path, _template())
+
+
+@cache
+def _template() -> bytes:
+    with TemporaryDirectory() as folder:
+        engine = make_engine(URL.create("sqlite", database=f"{folder}/template.db"), writes=True)
+        migrate(engine)
+        engine.dispose()
+        return sqlite_path(engine.url).read_bytes()
 
 
 def make_file(path: Path) -> None:

@@ -29,6 +29,10 @@ class UnusableError(sqlite3.OperationalError):
     sqlite_errorcode = sqlite3.SQLITE_CANTOPEN  # as SQLite's own errors have one
 
 
+class MissingError(UnusableError):
+    """There is no file at the path: it was never made, or taken away."""
+
+
 class MovedError(UnusableError):
     """The file that was opened is not the one at its path any more: what is written to it may be lost."""
 
@@ -131,7 +135,8 @@ def connect(path: Path, remedy: str, **options: Any) -> FileConnection:
             connection.really_close()
         reason = _reason(path)
         if isinstance(error, sqlite3.OperationalError) and reason:
-            raise UnusableError(f"cannot open {path}: {reason}; {remedy}") from error
+            kind = UnusableError if path.exists() or not path.parent.is_dir() else MissingError
+            raise kind(f"cannot open {path}: {reason}; {remedy}") from error
         raise
     return connection
 

@@ -18,6 +18,7 @@ from audit_service.storage.outages import (
     is_unmigrated,
     sqlstate,
 )
+from audit_service.storage.sqlite_file import MissingError
 from audit_service.values.flood import Flood
 from audit_service.web.problems import ProblemType, problem_type
 
@@ -99,7 +100,7 @@ def describe_and_log(error: Exception) -> tuple[int, str]:
 def _unavailable(error: Exception) -> str:
     if sqlstate(error) == QUERY_CANCELED:
         return "this takes the database too long: please ask for less, for example with since and until"
-    if is_unmigrated(error):
+    if is_unmigrated(error) or isinstance(driver_error(error), MissingError):
         _log(NOT_MIGRATED, driver_error(error))
         return NOT_MIGRATED
     if isinstance(error.__cause__, NotConfiguredError):  # why an event cannot be recorded
