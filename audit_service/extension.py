@@ -11,8 +11,7 @@ from sqlalchemy.engine import URL
 from werkzeug.routing import Rule
 
 from audit_service import api
-from audit_service.adapters import finding
-from audit_service.adapters.telling import record_told
+from audit_service.adapters import finding, flask_login
 from audit_service.cli.app_commands import audit
 from audit_service.context import EXTENSION, AuditContext, Viewer, context_of, current_context, end_reading
 from audit_service.errors import AuditUnavailable, NotConfiguredError
@@ -66,7 +65,7 @@ class LoginAudit:
         self._engine = engine
         self._api = api
         self._session_viewer = session_viewer
-        self._seams = Seams(identify, transform, exclude)
+        self._seams = Seams(identify or flask_login.identify, transform, exclude)
         self._adapters = adapters
         finding.check_names(adapters or ())
         if app is not None:
@@ -105,7 +104,7 @@ class LoginAudit:
             shared_file=_shared_file(app, settings) if is_host else None,
         )
         app.before_request(partial(_start, self._adapters, own_databases(app)))
-        app.after_request(record_told)
+        app.after_request(finding.end_request)
         app.teardown_appcontext(end_reading)
         if self._api is not None:
             app.register_blueprint(api.blueprint, url_prefix=self._api)
@@ -163,6 +162,7 @@ def _start(adapters: Sequence[str] | None, databases: list[URL]) -> None:
             )
         if fault := migration_fault(app):
             app.logger.error(fault)
+    finding.start_request()
 
 
 def _shared_file(app: Flask, settings: Settings) -> SharedFile | None:

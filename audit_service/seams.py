@@ -27,7 +27,8 @@ _LENGTHS = {
 class Seams:
     """What an app has given. A callable that raises loses no event.
 
-    ``identify(request)`` returns the name of the user who makes the current request, None if there is none.
+    ``identify(request)`` returns the name of the user who makes the current request, None if there is none; by default
+    the name of Flask-Login's user.
     ``exclude(event)`` returns whether an event is not to be stored. ``transform(event)`` returns the event to store,
     made with ``msgspec.structs.replace``; its ``id`` and ``timestamp`` stay.
     """

@@ -1,7 +1,7 @@
 """The wheel: in an empty environment, without the repository, an app has its trail, and more comes with the extras."""
 
-import shutil
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path

@@ -1,14 +1,19 @@
 """Which adapters an app has: those of the libraries that are set up on it, or those that it names."""
 
+import logging
 from collections.abc import Sequence
-from types import ModuleType
 
-from flask import Flask
+from flask import Flask, Response
 
 from audit_service.adapters import flask_login
+from audit_service.adapters.adapter import Adapter
+from audit_service.adapters.telling import record_told
+from audit_service.context import current_context
 from audit_service.errors import NotConfiguredError
 
-ADAPTERS: dict[str, ModuleType] = {module.NAME: module for module in (flask_login,)}
+logger = logging.getLogger("audit_service")
+
+ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in (flask_login.ADAPTER,)}
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -19,15 +24,38 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def connect(app: Flask, names: Sequence[str] | None) -> set[str]:
-    """Connect the adapters of that *names*, or if it is None of all libraries that are set up; return their names.
+    """Connect the adapters of that *names* and those that they need; return the names of all.
 
-    Raises ``NotConfiguredError`` for a named one whose library is not set up on *app*.
+    If *names* is None, they are those of all libraries that are set up. Raises ``NotConfiguredError`` for a named one
+    whose library is not set up on *app*.
     """
-    connected = set()
-    for name, adapter in ADAPTERS.items():
-        if adapter.is_set_up(app) if names is None else name in names:
-            if not adapter.is_set_up(app):
-                raise NotConfiguredError(f"the adapter {name!r} is named, but its library is not set up on {app.name}")
-            adapter.connect()
-            connected.add(name)
-    return connected
+    wanted = {name for name, adapter in ADAPTERS.items() if adapter.is_set_up(app)} if names is None else set(names)
+    for name in sorted(wanted):
+        if not ADAPTERS[name].is_set_up(app):
+            raise NotConfiguredError(f"the adapter {name!r} is named, but its library is not set up on {app.name}")
+        wanted.update(needed for needed in ADAPTERS[name].needs if ADAPTERS[needed].is_set_up(app))
+    for name in wanted:
+        if connect_library := ADAPTERS[name].connect:
+            connect_library()
+    return wanted
+
+
+def start_request() -> None:
+    """Let the app's adapters see the current request before its view does. What goes wrong is logged."""
+    for name in current_context().adapters:
+        if at_start := ADAPTERS[name].at_start:
+            try:
+                at_start()
+            except Exception:
+                logger.exception("the adapter %r could not look at a request", name)
+
+
+def end_request(response: Response) -> Response:
+    """Let the app's adapters see the answer, then record what they have told of; return the answer to give."""
+    for name in current_context().adapters:
+        if at_end := ADAPTERS[name].at_end:
+            try:
+                at_end(response)
+            except Exception:
+                logger.exception("the adapter %r could not look at an answer", name)
+    return record_told(response)

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from flask import Flask, Request
+from flask import Flask, Request, current_app, session
 
-from audit_service.adapters.telling import LOGIN, LOGOUT, tell
+from audit_service.adapters.adapter import Adapter
+from audit_service.adapters.telling import LOGIN, LOGOUT, take_back, tell
 from audit_service.context import has_adapter
 from audit_service.vocabulary import Method
 
@@ -26,8 +27,9 @@ def connect() -> None:
 
 
 def on_logged_in(sender: Flask, *, user: Any, **_more: Any) -> None:
-    """Tell of a login."""
+    """Tell of a login; one by the cookie that comes before it in the same request is a part of it."""
     if has_adapter(sender, NAME):
+        take_back(LOGIN, name_of(user))
         tell(LOGIN, name_of(user))
 
 
@@ -44,10 +46,19 @@ def on_remembered(sender: Flask, *, user: Any, **_more: Any) -> None:
 
 
 def identify(_request: Request) -> str | None:
-    """Return the name of the user who is logged in, None if there is none."""
+    """Return the name of the user who is logged in, None if there is none.
+
+    When the app cannot load the user, because of the very error that is to be recorded, this is the id in the session.
+    """
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented
+    if not is_set_up(app):
+        return None
     from flask_login import current_user  # noqa: PLC0415
 
-    return name_of(current_user) if current_user and current_user.is_authenticated else None
+    try:
+        return name_of(current_user) if current_user.is_authenticated else None
+    except Exception:  # noqa: BLE001 - the app's own code
+        return session.get("_user_id")
 
 
 def name_of(user: Any) -> str:
@@ -57,3 +68,6 @@ def name_of(user: Any) -> str:
         if isinstance(name, str) and name:
             return name
     return str(user.get_id())
+
+
+ADAPTER = Adapter(NAME, is_set_up, connect)

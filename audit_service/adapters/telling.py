@@ -12,7 +12,6 @@ from audit_service.errors import AuditUnavailable
 from audit_service.events.told import What, told
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.vocabulary import Action, Outcome
-from audit_service.web.answers import problem
 
 logger = logging.getLogger("audit_service")
 
@@ -22,33 +21,46 @@ LOGOUT: What = (Action.LOGOUT, Outcome.SUCCESS)
 _SIGNALS = {LOGIN: login_signal, FAILURE: login_failed_signal, LOGOUT: logout_signal}
 
 
-def tell(what: What, username: object, **arguments: Any) -> None:
-    """Let the current request record *what* a library has done, with the arguments of its signal.
+def tell(what: What, username: str, **arguments: Any) -> None:
+    """Let the current request record *what* a library has done for a user, with the arguments of its signal.
 
-    Told again, it has the arguments of both; the first word on each of them counts.
+    Told again of the same user, it has the arguments of both; the first word on each of them counts.
     """
-    told().pending[what] = {"username": username, **arguments, **told().pending.get(what, {})}
+    pending = told().pending
+    pending[what, username] = {**arguments, **pending.get((what, username), {})}
+
+
+def take_back(what: What, username: str) -> None:
+    """Forget what was told: another word of the library shows that it was something else."""
+    told().pending.pop((what, username), None)
+
+
+def make_known(**arguments: Any) -> None:
+    """Give *arguments* to all that is told in this request, unless it has its own."""
+    told().known.update(arguments)
 
 
 def record_told(response: Response) -> Response:
     """Record what libraries have told of in this request.
 
-    A login that cannot be recorded is undone, and answered 503.
+    A login that cannot be recorded is undone: the session is emptied, and the answer is the one that the app has for
+    ``AuditUnavailable``, by default 503.
     """
     told_now = told()
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented
-    for what, arguments in told_now.pending.items():
-        if what in told_now.recorded:
+    pending, told_now.pending = told_now.pending, {}
+    by_the_app = frozenset(told_now.recorded)
+    for (what, username), arguments in pending.items():
+        if what in by_the_app:
             continue
         try:
-            _SIGNALS[what].send(app, **arguments)
+            _SIGNALS[what].send(app, username=username, **{**told_now.known, **arguments})
         except AuditUnavailable as error:
             if what == LOGIN:
                 session.clear()
-                response = problem(error)
+                response = app.make_response(app.handle_user_exception(error))
             else:  # what has failed or ended stays so
-                logger.critical("%s of %r is lost: %s", *what, app.name, error)
+                logger.critical("an event of %r is lost: %s, %s: %s", app.name, *what, error)
         except Exception:
             logger.exception("a login that a library has told of could not be recorded")
-    told_now.pending.clear()
     return response
