@@ -17,11 +17,13 @@ from audit_service.events import request_info, tracebacks, usernames
 from audit_service.events.admin import Actor
 from audit_service.events.base import NewEvent
 from audit_service.events.errors import new_error
+from audit_service.events.logins import NewLogin
 from audit_service.events.request_info import Client, Target
 from audit_service.seams import Seams
 from audit_service.settings.table import Settings
 from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.outages import wrapped
+from audit_service.trail.login_log import LoginLog
 from audit_service.trail.looks import Accesses
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.repeats import Bug, Repeats
@@ -56,6 +58,7 @@ class AuditContext:
     reader: Engine
     writer: Engine
     app_name: str
+    login_log: LoginLog | None = None
     session_viewer: Callable[[], Viewer | None] | None = None
     seams: Seams = field(default_factory=Seams)
     shared_file: SharedFile | None = None
@@ -78,14 +81,17 @@ class AuditContext:
         if wanted is None:
             self.recorder.counters.excluded += 1
             return None
+        event_id = None
         try:
             with self.shared_file.watch() if self.shared_file else nullcontext():
-                return self.record(wanted)
+                event_id = self.record(wanted)
         except AuditUnavailable as error:
             if self.settings.unavailable == "refuse":
                 raise
             logger.critical("an event of %r is lost (AUDIT_UNAVAILABLE=allow): %s", self.app_name, error)
-            return None
+        if self.login_log and isinstance(wanted, NewLogin):
+            self.login_log.write(wanted)
+        return event_id
 
     def record_error(self, error: BaseException, client: Client, target: Target) -> None:
         """Record an exception that happened in a request of *client* for *target*, or count it as a repetition."""

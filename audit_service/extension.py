@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import click
 from flask import Flask, Request, current_app
@@ -22,6 +23,7 @@ from audit_service.settings.host import host_settings, is_short_lived, own_datab
 from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine, make_writer, sqlite_path
 from audit_service.storage.dialects import is_sqlite
+from audit_service.trail.login_log import LoginLog
 from audit_service.trail.looks import Accesses
 from audit_service.trail.recorder import Recorder
 from audit_service.trail.repeats import Repeats
@@ -99,6 +101,7 @@ class LoginAudit:
             reader=reader,
             writer=make_writer(reader),
             app_name=app_name,
+            login_log=LoginLog(Path(settings.login_log)) if settings.login_log else None,
             session_viewer=self._session_viewer,
             seams=self._seams,
             shared_file=_shared_file(app, settings) if is_host else None,
@@ -125,6 +128,8 @@ class LoginAudit:
         context.recorder.stop()
         context.reader.dispose()
         context.writer.dispose()
+        if context.login_log:
+            context.login_log.close()
 
 
 def require_own_addresses(app: Flask) -> None:

@@ -111,6 +111,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = "refuse"
 
+    login_log: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                title="a file",
+                description="a text file that gets a line for each login of the app itself, too: `name*time*address`",
+            ),
+        ]
+        | None
+    ) = None
+
     session_idle: Annotated[int, _number(60, 604_800, "seconds without a request after which a session ends")] = 1800
     session_lifetime: Annotated[int, _number(60, 2_592_000, "seconds after the login when a session ends anyway")] = (
         43_200

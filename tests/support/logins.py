@@ -8,6 +8,7 @@ from werkzeug.test import TestResponse
 
 from audit_service.access.tokens import add_token
 from audit_service.app import db
+from audit_service.context import read_session
 from audit_service.events.errors import ERRORS, ErrorFilters, ErrorItem
 from audit_service.events.logins import LOGINS, LoginFilters, LoginItem
 from audit_service.history.query import list_events
@@ -36,12 +37,12 @@ def report(client: FlaskClient, headers: dict[str, str], body: object) -> TestRe
 
 def logins(app: Flask) -> list[LoginItem]:
     with app.app_context():
-        return list_events(db.session(), Question(kind=LOGINS, filters=LoginFilters()), limit=100)[0]
+        return list_events(read_session(), Question(kind=LOGINS, filters=LoginFilters()), limit=100)[0]
 
 
 def errors(app: Flask) -> list[ErrorItem]:
     with app.app_context():
-        return list_events(db.session(), Question(kind=ERRORS, filters=ErrorFilters()), limit=100)[0]
+        return list_events(read_session(), Question(kind=ERRORS, filters=ErrorFilters()), limit=100)[0]
 
 
 def by_seq(app: Flask) -> list[LoginItem]:
