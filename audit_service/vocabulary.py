@@ -54,6 +54,7 @@ class AdminAction(StrEnum):
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     HISTORY_READ = "history_read"
     HISTORY_EXPORTED = "history_exported"
+    EVENTS_IMPORTED = "events_imported"
     ACCESS_REFUSED = "access_refused"
     RECORDING_STARTED = "recording_started"
     RECORDING_STOPPED = "recording_stopped"

@@ -3,7 +3,7 @@
 import click
 from flask.cli import with_appcontext
 
-from audit_service.cli import export, history, server, spool, status, tokens
+from audit_service.cli import export, history, imports, server, spool, status, tokens
 from audit_service.cli.main import OneLineErrors
 
 
@@ -18,4 +18,5 @@ audit.add_command(server.migrate)
 audit.add_command(tokens.tokens)
 audit.add_command(history.history)
 audit.add_command(export.export)
+audit.add_command(imports.import_)
 audit.add_command(spool.spool)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from audit_service.cli import accounts, export, history, server, spool, tokens
+from audit_service.cli import accounts, export, history, imports, server, spool, tokens
 from audit_service.cli.connection import current_settings
 from audit_service.errors import INSTALL_SERVICE, AuditError
 from audit_service.settings.table import Settings
@@ -74,4 +74,5 @@ main.add_command(accounts.accounts)
 main.add_command(tokens.tokens)
 main.add_command(history.history)
 main.add_command(export.export)
+main.add_command(imports.import_)
 main.add_command(spool.spool)

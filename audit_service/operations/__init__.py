@@ -1,1 +1,1 @@
-"""What an operator looks at: readiness and logs."""
+"""What an operator looks at and does: readiness, status, logs, imports."""
