@@ -32,7 +32,7 @@ BAD = {
     b"ada*9999-12-31 23:59:59*::1": "has a time in the future: 9999-12-31 23:59:59",
     b"ada*2026-01-31 12:00:00*\x1b[2Jhome": "has no IP address, but '\ufffd[2Jhome'",
     b"\xff*2026-01-31 12:00:00*::1": "is no utf-8",
-    b"a" * 65_512 + b"*2026-01-31 12:00:00*::1": "is too long",
+    b"a" * 65_513 + b"*2026-01-31 12:00:00*::1": "is too long",
     b"a" * 200_000 + b"*2026-01-31 12:00:00*::1": "is too long",
 }
 
