@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from audit_service.adapters.decorator import audit_login
     from audit_service.app import create_app
     from audit_service.context import Viewer
     from audit_service.errors import AuditError, AuditUnavailable
@@ -23,6 +24,7 @@ __all__ = [
     "Reason",
     "Role",
     "Viewer",
+    "audit_login",
     "create_app",
     "include_name",
     "login_failed_signal",
@@ -38,6 +40,7 @@ _MODULES = {
     "Reason": "vocabulary",
     "Role": "vocabulary",
     "Viewer": "context",
+    "audit_login": "adapters.decorator",
     "create_app": "app",
     "include_name": "storage.neighbours",
     "login_failed_signal": "receivers",  # an app that forgets LoginAudit hears of it: the receivers are connected

@@ -4,9 +4,10 @@ A login that the app's signal and a library both tell of is one event, the app's
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask, Response, current_app, session
+from flask import Flask, Response, current_app, request, session
 
 from audit_service.errors import AuditUnavailable
 from audit_service.events.told import What, told
@@ -33,6 +34,18 @@ def tell(what: What, username: str, **arguments: Any) -> None:
 def take_back(what: What, username: str) -> None:
     """Forget what was told: another word of the library shows that it was something else."""
     told().pending.pop((what, username), None)
+
+
+def is_told(what: What) -> bool:
+    """Tell whether the current request did *what*, whoever says so."""
+    return told().tells_of(what)
+
+
+def typed(*fields: str) -> str:
+    """Return the first of the *fields* of a form, or of JSON, that is sent and a text; "" if none is."""
+    sent: Any = request.form or request.get_json(silent=True)
+    values = (sent.get(field) for field in fields) if isinstance(sent, Mapping) else ()
+    return next((value for value in values if isinstance(value, str) and value), "")
 
 
 def make_known(**arguments: Any) -> None:
