@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from flask import Flask, Response
 
-from audit_service.adapters import flask_login
+from audit_service.adapters import authlib, flask_appbuilder, flask_dance, flask_login, flask_security
 from audit_service.adapters.adapter import Adapter
 from audit_service.adapters.telling import record_told
 from audit_service.context import current_context
@@ -13,7 +13,14 @@ from audit_service.errors import NotConfiguredError
 
 logger = logging.getLogger("audit_service")
 
-ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in (flask_login.ADAPTER,)}
+_ALL = (
+    flask_login.ADAPTER,
+    flask_security.ADAPTER,
+    flask_appbuilder.ADAPTER,
+    authlib.ADAPTER,
+    flask_dance.ADAPTER,
+)
+ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in _ALL}
 
 
 def check_names(names: Sequence[str]) -> None:
