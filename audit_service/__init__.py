@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from audit_service.adapters.decorator import audit_login
+    from audit_service.adapters.log_handler import AuditHandler
     from audit_service.app import create_app
     from audit_service.context import Viewer
     from audit_service.errors import AuditError, AuditUnavailable
     from audit_service.extension import LoginAudit
-    from audit_service.receivers import stored
+    from audit_service.receivers import record_error, stored
     from audit_service.signals import login_failed_signal, login_signal, logout_signal
     from audit_service.storage.neighbours import include_name
     from audit_service.vocabulary import Reason, Role
 
 __all__ = [
     "AuditError",
+    "AuditHandler",
     "AuditUnavailable",
     "LoginAudit",
     "Reason",
@@ -30,12 +32,14 @@ __all__ = [
     "login_failed_signal",
     "login_signal",
     "logout_signal",
+    "record_error",
     "stored",
 ]
 
 _MODULES = {
     "AuditError": "errors",
     "AuditUnavailable": "errors",
+    "AuditHandler": "adapters.log_handler",
     "LoginAudit": "extension",
     "Reason": "vocabulary",
     "Role": "vocabulary",
@@ -46,6 +50,7 @@ _MODULES = {
     "login_failed_signal": "receivers",  # an app that forgets LoginAudit hears of it: the receivers are connected
     "login_signal": "receivers",
     "logout_signal": "receivers",
+    "record_error": "receivers",
     "stored": "receivers",
 }
 

@@ -12,12 +12,13 @@ from sqlalchemy.engine import URL
 from werkzeug.routing import Rule
 
 from audit_service import api
-from audit_service.adapters import finding, flask_login
+from audit_service.adapters import celery_jobs, finding, flask_login
 from audit_service.cli.app_commands import audit
 from audit_service.context import EXTENSION, AuditContext, Viewer, context_of, current_context, end_reading
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events.base import NewEvent
 from audit_service.operations.neighbours import migration_fault
+from audit_service.receivers import record_error
 from audit_service.seams import Seams
 from audit_service.settings.host import host_settings, is_short_lived, own_databases
 from audit_service.settings.table import Settings
@@ -106,6 +107,7 @@ class LoginAudit:
             seams=self._seams,
             shared_file=_shared_file(app, settings) if is_host else None,
         )
+        celery_jobs.connect(app)
         app.before_request(partial(_start, self._adapters, own_databases(app)))
         app.after_request(finding.end_request)
         app.teardown_appcontext(end_reading)
@@ -116,6 +118,8 @@ class LoginAudit:
         if is_host:
             app.cli.add_command(audit)
             _prepare_database(app)
+
+    record_error = staticmethod(record_error)
 
     @staticmethod
     def close(app: Flask) -> None:

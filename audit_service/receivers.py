@@ -89,16 +89,27 @@ def on_logout(sender: object, *, username: object, **arguments: Any) -> UUID | N
 
 
 def on_exception(sender: object, *, exception: BaseException, **_extra: Any) -> None:
-    """Record an unhandled exception, or count it if there were many of its kind.
+    """Record an unhandled exception, or count it if there were many of its kind."""
+    if isinstance(sender, Flask) and EXTENSION in sender.extensions:
+        record_error(exception, sender)
 
-    Whatever goes wrong here is logged: the original error goes its own way.
+
+def record_error(error: BaseException, app: Flask | None = None) -> None:
+    """Record an exception that the code has caught, with the facts of the current request if there is one.
+
+    It is one of *app*, by default of the current one. An exception that is told of again next in the same request,
+    because it is logged or raised once more, is one event. What goes wrong in recording is logged: the error that was
+    caught goes its own way. Raises ``NotConfiguredError`` if the app has no trail.
     """
+    audit = context_of(app or current_app)
+    told_now = told()
+    if error is told_now.last_error:
+        return
+    told_now.last_error = error
     try:
-        if isinstance(sender, Flask) and EXTENSION in sender.extensions:
-            audit = context_of(sender)
-            audit.record_error(exception, request_info.client(), request_info.target())
+        audit.record_error(error, request_info.client(), request_info.target())
     except Exception:
-        logger.exception("an unhandled exception could not be recorded")
+        logger.exception("an exception could not be recorded")
 
 
 def error_recorder() -> Callable[[Exception], None]:

@@ -1,1 +1,1 @@
-"""Adapters: they tell the trail what other login libraries do, through the hooks that these have."""
+"""Adapters: they tell the trail what other libraries do, through the hooks that these have."""

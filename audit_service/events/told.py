@@ -1,4 +1,4 @@
-"""What has been told of the current request's logins: by the app's signals, and by the libraries that log in for it."""
+"""What has been told of the current request: its logins, by the app or by libraries, and its errors."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,7 @@ class Told:
     recorded: set[What] = field(default_factory=set)
     pending: dict[tuple[What, str], dict[str, Any]] = field(default_factory=dict)
     known: dict[str, Any] = field(default_factory=dict)
+    last_error: BaseException | None = None  # not all: each holds its frames
 
     def tells_of(self, what: What) -> bool:
         """Tell whether the request did *what*, whoever says so."""

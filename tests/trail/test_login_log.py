@@ -1,7 +1,6 @@
 """``AUDIT_LOGIN_LOG``: a line of text for each login, beside the trail."""
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from audit_service import LoginAudit, login_failed_signal, login_signal, logout_signal
+from audit_service import login_failed_signal, login_signal, logout_signal
 from audit_service.context import context_of
 from tests.support.logins import by_seq
+from tests.support.plain_host import plain_host
 
 AT_ADDRESS = {"environ_base": {"REMOTE_ADDR": "192.0.2.7"}}
 
@@ -26,12 +26,8 @@ def file(tmp_path: Path) -> Path:
 def logged(file: Path, sqlite_template: Path, tmp_path: Path) -> Iterator[Flask]:
     """A host with the file beside its trail."""
     file.parent.mkdir()
-    shutil.copy(sqlite_template, tmp_path / "audit.db")
-    app = Flask("host")
-    app.config.update(AUDIT_DATA_DIR=str(tmp_path), AUDIT_LOGIN_LOG=str(file))
-    LoginAudit(app)
-    yield app
-    LoginAudit.close(app)
+    with plain_host(tmp_path, sqlite_template, AUDIT_LOGIN_LOG=str(file)) as app:
+        yield app
 
 
 def log_in(app: Flask, *names: str) -> None:
