@@ -17,6 +17,7 @@ from audit_service.cli.app_commands import audit
 from audit_service.context import EXTENSION, AuditContext, Viewer, context_of, current_context, end_reading
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events.base import NewEvent
+from audit_service.operations import signals
 from audit_service.operations.neighbours import migration_fault
 from audit_service.receivers import record_error
 from audit_service.seams import Seams
@@ -114,6 +115,7 @@ class LoginAudit:
         if self._api is not None:
             app.register_blueprint(api.blueprint, url_prefix=self._api)
             require_own_addresses(app)
+        signals.trace(app)
         app.register_error_handler(AuditUnavailable, problem)  # 503: the app may register its own instead
         if is_host:
             app.cli.add_command(audit)
@@ -162,6 +164,7 @@ def _start(adapters: Sequence[str] | None, databases: list[URL]) -> None:
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented
         require_own_addresses(app)
         context.adapters.update(finding.connect(app, adapters))
+        signals.trace(app)  # those of modules that were imported meanwhile, too
         context.recorder.start()
         if own_databases(app) != databases:
             app.logger.error(

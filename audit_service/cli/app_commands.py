@@ -3,7 +3,7 @@
 import click
 from flask.cli import with_appcontext
 
-from audit_service.cli import export, history, imports, server, spool, status, tokens
+from audit_service.cli import export, history, imports, server, signals, spool, status, tokens
 from audit_service.cli.main import OneLineErrors
 
 
@@ -14,6 +14,7 @@ def audit() -> None:
 
 
 audit.add_command(status.status)
+audit.add_command(signals.signals)
 audit.add_command(server.migrate)
 audit.add_command(tokens.tokens)
 audit.add_command(history.history)

@@ -123,6 +123,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         | None
     ) = None
 
+    trace_signals: Annotated[
+        Literal["on", "off"],
+        _choice("on", "off", meaning="log each signal as it is sent, with its sender and the names of its arguments"),
+    ] = "off"
+
     session_idle: Annotated[int, _number(60, 604_800, "seconds without a request after which a session ends")] = 1800
     session_lifetime: Annotated[int, _number(60, 2_592_000, "seconds after the login when a session ends anyway")] = (
         43_200
