@@ -16,7 +16,8 @@ from audit_service.values.text import clean
 from audit_service.values.typed import Nearly
 
 _REQUEST_ID_KEY = "audit_service.request_id"
-_REQUEST_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:/+=-]{{0,{limits.REQUEST_ID - 1}}}")
+REQUEST_ID = rf"^[A-Za-z0-9][A-Za-z0-9._:/+=-]{{0,{limits.REQUEST_ID - 1}}}\Z"  # a pattern
+_REQUEST_ID = re.compile(REQUEST_ID)
 
 
 _MAPPED_BITS = 96  # of an IPv4-mapped IPv6 address, before the IPv4 address
@@ -103,7 +104,7 @@ def client() -> Client:
     environ = current.environ
     if _REQUEST_ID_KEY not in environ:
         sent = environ.get("HTTP_X_REQUEST_ID", "")
-        environ[_REQUEST_ID_KEY] = sent if _REQUEST_ID.fullmatch(sent) else str(uuid4())
+        environ[_REQUEST_ID_KEY] = sent if _REQUEST_ID.match(sent) else str(uuid4())
     agent = environ.get("HTTP_USER_AGENT")
     return Client(
         remote_addr=parse_address(current.remote_addr),

@@ -12,6 +12,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, ServiceUnavai
 
 from audit_service.context import current_context
 from audit_service.errors import BusyError, IdTakenError, ItemError, TakenError
+from audit_service.events import request_info
 from audit_service.events.base import TIME_TITLE
 from audit_service.events.logins import NewLogin
 from audit_service.events.request_info import network_of, parse_address
@@ -21,35 +22,50 @@ from audit_service.values import limits
 from audit_service.values.details import normal_details
 from audit_service.values.text import clean
 from audit_service.values.typed import convert, title_of
-from audit_service.vocabulary import Method, Outcome, Reason
+from audit_service.vocabulary import Action, Method, Outcome, Reason
 
 AHEAD = timedelta(minutes=limits.REPORT_MINUTES_AHEAD)
 UUID_VERSION = 7
+TOKEN = "token"  # noqa: S105 - a member of the details
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Username = Annotated[str, Meta(min_length=1, title="a text that is not empty")]
 OutcomeName = Annotated[Outcome, Meta(title="`success` or `failure`")]
 ReasonName = Annotated[Reason, Meta(title="one of " + ", ".join(f"`{reason}`" for reason in Reason))]
 Address = Annotated[str, Meta(title="an IPv4 or IPv6 address")]
+ActionName = Annotated[Action, Meta(title="`login` or `logout`")]
 Text = Annotated[str, Meta(title="a text")]
+MethodName = Annotated[str, Meta(min_length=1, title="a text that is not empty")]
+RequestId = Annotated[
+    str,
+    Meta(
+        pattern=request_info.REQUEST_ID,
+        title=f"1 to {limits.REQUEST_ID} letters, digits and . _ : / + = -, a letter or digit first",
+    ),
+]
+Details = Annotated[dict[str, Any], Meta(title="a JSON object")]
 Time = Annotated[datetime, Meta(tz=True, title=TIME_TITLE)]
 App = Annotated[str, Meta(min_length=1, max_length=limits.APP, title=f"a text of 1 to {limits.APP} characters")]
 EventId = Annotated[UUID, Meta(title="a UUIDv7 (RFC 9562)")]
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """A login as another app tells it. ``id`` makes a second try harmless; without it one is made.
+    """A login or logout as another app tells it. ``id`` makes a second try harmless; without it one is made.
 
     Without ``timestamp`` it happened at the time that the ``id`` holds, else now.
     """
 
     username: Username
     outcome: OutcomeName
+    action: ActionName = Action.LOGIN
     reason: ReasonName | None = None
     remote_addr: Address | None = None
     user_agent: Text | None = None
     timestamp: Time | None = None
     app: App | None = None
+    method: MethodName | None = None
+    details: Details | None = None
+    request_id: RequestId | None = None
     id: EventId | None = None
 
 
@@ -112,6 +128,8 @@ def _event(place: int, item: Any, token_name: str) -> NewLogin:
         raise _wrong(place, "id", f"must be {title_of(EventId)}")
     if report.reason is not None and report.outcome == Outcome.SUCCESS:
         raise _wrong(place, "reason", "is for failures only")
+    if report.action is Action.LOGOUT and report.outcome == Outcome.FAILURE:
+        raise _wrong(place, "outcome", "of a logout must be `success`")
     return NewLogin(
         id=report.id or uuid7(),
         timestamp=_timestamp(place, report),
@@ -119,12 +137,25 @@ def _event(place: int, item: Any, token_name: str) -> NewLogin:
         username=_username(place, report),
         remote_addr=address,
         network=network_of(address),
+        request_id=report.request_id,
+        action=report.action,
         outcome=report.outcome,
         reason=(report.reason or Reason.OTHER) if report.outcome == Outcome.FAILURE else None,
         user_agent=clean(report.user_agent, limits.USER_AGENT) if report.user_agent else None,
-        method=Method.REPORTED,
-        details=normal_details({"token": token_name}),
+        method=clean(report.method, limits.METHOD) if report.method else Method.REPORTED,
+        details=_details(place, report, token_name),
     )
+
+
+def _details(place: int, report: Report, token_name: str) -> dict[str, Any] | None:
+    """Return the details of the report, and the name of the token that it came with."""
+    given = report.details or {}
+    if TOKEN in given:
+        raise _wrong(place, "details", f"must not have the member {TOKEN!r}: it names the token of the report")
+    try:
+        return normal_details({**given, TOKEN: token_name})
+    except ValueError as error:
+        raise _wrong(place, "details", str(error).removeprefix("details ")) from None
 
 
 def _timestamp(place: int, report: Report) -> datetime:

@@ -69,8 +69,48 @@ def test_all_that_a_report_can_say(app: Flask, client: FlaskClient, shop: dict[s
     assert item.details == {"token": "shop"}
 
 
+def test_what_our_own_views_can_say_too(app: Flask, client: FlaskClient, shop: dict[str, str]) -> None:
+    facts = {"action": "logout", "method": "sso", "request_id": "r1:a/b", "details": {"provider": "x\x00", "n": [1.5]}}
+    assert report(client, shop, {**ADA, **facts}).status_code == 200
+    assert report(client, shop, {**ADA, "method": "m\n" + "x" * 600, "request_id": "x" * 128}).status_code == 200
+    first, second = by_seq(app)
+    assert (first.action, first.outcome, first.reason) == ("logout", "success", None)
+    assert (first.method, first.request_id) == ("sso", "r1:a/b")
+    assert first.details == {"n": [1.5], "token": "shop", "provider": "x\ufffd"}
+    assert (second.action, second.method, second.request_id) == ("login", "m\ufffd" + "x" * 30, "x" * 128)
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "other"),
+    [
+        ("action", "logout", "login"),
+        ("method", "sso", "password"),
+        ("details", {"a": 1}, {"a": 2}),
+        ("request_id", "r1", "r2"),
+    ],
+)
+def test_the_same_again_is_the_same_in_all_members(
+    app: Flask, client: FlaskClient, shop: dict[str, str], *, member: str, value: object, other: object
+) -> None:
+    item = {**ADA, "id": str(uuid7()), member: value}
+    answers = [report(client, shop, each) for each in (item, item, {**item, member: other}, {**item, member: None})]
+    assert [answer.status_code for answer in answers] == [200, 200, 409, 409]
+    assert len(by_seq(app)) == 1
+
+
 def test_null_is_as_good_as_nothing(app: Flask, client: FlaskClient, shop: dict[str, str]) -> None:
-    optional = ("reason", "remote_addr", "user_agent", "timestamp", "app", "id")
+    optional = (
+        "action",
+        "reason",
+        "remote_addr",
+        "user_agent",
+        "timestamp",
+        "app",
+        "method",
+        "details",
+        "request_id",
+        "id",
+    )
     assert report(client, shop, {**ADA, **dict.fromkeys(optional)}).status_code == 200
     (item,) = logins(app)
     assert (item.reason, item.remote_addr, item.network, item.user_agent, item.app) == (None, None, None, None, "shop")
@@ -222,9 +262,6 @@ BAD: list[tuple[object, str]] = [
     (item_with(Username="ada"), "/Username"),
     (item_with(seq=1), "/seq"),
     (item_with(network="192.0.2.0/24"), "/network"),
-    (item_with(method="password"), "/method"),
-    (item_with(action="logout"), "/action"),
-    (item_with(details={}), "/details"),
     (item_with(**{"": 1}), "/"),
     (item_with(**{"a/b~c": 1}), "/a~1b~0c"),
     (item_with(**{"a\x00": 1}), "/a\ufffd"),
@@ -235,6 +272,32 @@ BAD: list[tuple[object, str]] = [
     *bad_values("reason", ["", "made up", "BAD_PASSWORD", 1, []], outcome="failure"),
     *bad_values("user_agent", [1, False, ["Firefox"], {}]),
     *bad_values("app", ["", "x" * 65, 1, ["shop"]]),
+    *bad_values("action", ["", "Login", "password_changed", 1, True, ["login"]]),
+    *bad_values("method", ["", 1, True, ["password"], {}]),
+    *bad_values("request_id", ["", "-1", "a b", "a\x00", "a\n", "\u00e9", "x" * 129, "x" * 5000, 1, True, ["r1"], {}]),
+    *bad_values(
+        "details",
+        [
+            "",
+            "{}",
+            1,
+            True,
+            [],
+            [["a", 1]],
+            DEEP,
+            {"a": DEEP},
+            {"token": "another"},
+            {"token": None},
+            {"a": "x" * 4096},
+            {"a": "x" * 4080},  # with the token it is too much
+            {"a": 2**53 + 1},
+            {"a": float("nan")},
+            {"a": 1e400},
+            {"a\x00": 1, "a\x01": 2},
+        ],
+    ),
+    # a logout does not fail
+    ({"username": "ada", "outcome": "failure", "action": "logout"}, "/outcome"),
     # a reason is for failures
     (item_with(reason="bad_password"), "/reason"),
     (item_with(reason="other"), "/reason"),
