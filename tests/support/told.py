@@ -42,9 +42,11 @@ def lose_database(app: Flask) -> None:
 @contextmanager
 def closing_trail(app: Flask) -> Iterator[Flask]:
     """Close the trail of *app* at the end, and remove the folder that it has because the app is tested."""
-    yield app
-    LoginAudit.close(app)
-    app.extensions[_FOLDER].cleanup()
+    try:
+        yield app
+    finally:
+        LoginAudit.close(app)
+        app.extensions[_FOLDER].cleanup()
 
 
 def _rows(app: Flask, kind: Kind, fields: tuple[str, ...]) -> list[tuple[Any, ...]]:
