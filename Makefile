@@ -5,7 +5,10 @@ UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := .venv/bin
 PYTHONS ?= $(or $(wildcard $(HOME)/.pyenv/versions/3.1[1-9].*/bin/python),python3) # for test-wheels
 
-.PHONY: help run test check format picture test-api test-wheels test-faults test-security bench bench-history test-compose clean
+LOWEST := tests/test_extension.py tests/test_receivers.py tests/hosts tests/api/test_api.py tests/history/test_pages.py \
+	tests/storage/test_migrations.py tests/trail/test_trail.py
+
+.PHONY: help run test check format picture test-api test-wheels test-lowest test-faults test-security bench bench-history test-compose clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +40,13 @@ test-api: .venv/dev ## the API under Schemathesis, with many examples of each op
 test-wheels: .venv/dev ## the wheel in an empty environment of each Python that is here
 	AUDIT_TEST_PYTHONS="$(PYTHONS)" $(RUN)/pytest tests/test_packaging.py
 
+test-lowest: .venv/dev ## an app with the extension, on the oldest releases that pyproject.toml allows (in .venv-lowest)
+	$(UV) venv --quiet --clear --python .venv/bin/python .venv-lowest
+	$(UV) pip compile --quiet --resolution lowest-direct --all-extras pyproject.toml --output-file .venv-lowest/lowest.txt
+	VIRTUAL_ENV=.venv-lowest $(UV) pip install --quiet --constraint .venv-lowest/lowest.txt \
+		--editable '.[service,postgresql]' --group dev
+	.venv-lowest/bin/pytest -n $$(nproc) $(LOWEST)
+
 test-faults: .venv/dev ## the long proofs: kill, hang, fill and cut, and lose nothing (about 15 minutes)
 	$(RUN)/python -m tests.faults
 
@@ -53,7 +63,7 @@ test-compose: ## build the image, start the containers, log in and read the hist
 	tests/compose.sh
 
 clean: ## remove what was built here; ./instance and its data stay
-	rm -rf .venv .uv dist
+	rm -rf .venv .venv-lowest .uv dist
 
 .venv/runtime: pyproject.toml uv.lock | $(UV)
 	$(UV) sync --quiet --locked --inexact --no-dev --all-extras

@@ -79,6 +79,7 @@ class AuditContext:
         """
         wanted = self.seams.apply(event, self._record_broken_seam)
         if wanted is None:
+            self.recorder.start()  # which begins to count
             self.recorder.counters.excluded += 1
             return None
         event_id = None

@@ -1,6 +1,9 @@
 """``LoginAudit``: the trail and its API in any Flask app."""
 
 import re
+import shutil
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -192,8 +195,18 @@ def _prepare_database(app: Flask) -> None:
     url = audit.settings.url
     if is_short_lived(app):
         schema.copy_template(sqlite_path(url))
+        weakref.finalize(app, _throw_away, audit.recorder, audit.settings.data_path)
     elif _is_serving() and (fault := schema.fault_at(url)):
         app.logger.error("the audit trail of %r at %s: %s", app.name, audit.recorder.identity.target, fault)
+
+
+def _throw_away(recorder: Recorder, folder: Path) -> None:
+    """End the threads of an app that is gone, and remove its temporary folder."""
+    if threading.current_thread().name.startswith("audit-"):  # one of these has found that it is gone, and cannot wait
+        threading.Thread(target=_throw_away, args=(recorder, folder)).start()
+        return
+    recorder.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_serving() -> bool:

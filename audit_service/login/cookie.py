@@ -56,7 +56,7 @@ class CookieSessions(SecureCookieSessionInterface):
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """Return the serializer for the app's key; fallback keys and an unset key are Flask's own business."""
         key = app.secret_key
-        if not isinstance(key, str) or app.config["SECRET_KEY_FALLBACKS"]:
+        if not isinstance(key, str) or app.config.get("SECRET_KEY_FALLBACKS"):
             return super().get_signing_serializer(app)
         if key not in self._serializers:
             self._serializers = {

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any
 
 from flask import Flask
@@ -16,6 +16,7 @@ from audit_service.settings.table import Settings, is_in_memory
 # In a host's own database the tables have a schema of their own, where the host's migrations do not look.
 SCHEMA = "login_audit"
 _FOLDER = "login_audit.folder"
+_PATIENCE = 30.0  # seconds that an event may take in a test, on a machine that is busy with others
 _MEMORY = Path("/dev/shm")  # noqa: S108 - only a name for where the system keeps files in memory
 
 
@@ -29,7 +30,7 @@ def host_settings(app: Flask, *, url: str | URL | None = None, own: URL | None =
     a SQLite file begins at the instance folder, as it does for these.
 
     When ``app.testing`` is true and no other database is named, or the app's own is in memory, the folder is a
-    temporary one. It vanishes with the app. Raises ``SettingsError`` for bad settings.
+    temporary one, without a spool: an event waits until it is stored. Raises ``SettingsError`` for bad settings.
     """
     config = dict(app.config)
     if url is not None:
@@ -41,7 +42,9 @@ def host_settings(app: Flask, *, url: str | URL | None = None, own: URL | None =
         return settings
     own, arguments = (own, {}) if own is not None else _configured(app.config)
     if app.testing or (own is not None and is_in_memory(own)):
-        return replace(settings, database_url="", data_dir=_temporary_folder(app))
+        folder = app.extensions[_FOLDER] = mkdtemp(prefix="login-audit-", dir=_memory())
+        patience = max(settings.write_timeout, _PATIENCE)
+        return replace(settings, database_url="", data_dir=folder, spool="off", write_timeout=patience)
     if own is not None and own.get_backend_name() == "postgresql":
         return replace(settings, database_url=_text(_in_schema(own, arguments)))
     return settings
@@ -90,10 +93,8 @@ def _in_schema(url: URL, arguments: Mapping[str, Any]) -> URL:
     return url.update_query_dict({**given, "options": options.strip()})
 
 
-def _temporary_folder(app: Flask) -> str:
-    parent = _MEMORY if os.access(_MEMORY, os.W_OK) else None
-    folder = app.extensions[_FOLDER] = TemporaryDirectory(prefix="login-audit-", dir=parent, ignore_cleanup_errors=True)
-    return folder.name
+def _memory() -> Path | None:
+    return _MEMORY if os.access(_MEMORY, os.W_OK) else None
 
 
 def _text(url: URL) -> str:

@@ -1,7 +1,9 @@
 """Where the trail of a host is, whatever database the host has, and how it is found there."""
 
+import gc
 import logging
 import sqlite3
+import threading
 from pathlib import Path
 
 import flask_sqlalchemy_lite
@@ -258,11 +260,12 @@ def test_a_temporary_trail_is_migrated_and_vanishes(tmp_path: Path) -> None:
         LoginAudit(app)
         login_signal.send(app, username="ada")
         assert [item["username"] for item in history(app)] == ["ada"]
-        file = Path(str(context_of(app).settings.url.database))
-        LoginAudit.close(app)
-        assert file.exists()
-        app.extensions["login_audit.folder"].cleanup()
-        assert not file.exists()
+        folder = context_of(app).settings.data_path
+        assert folder.exists()
+        del app
+        gc.collect()
+        assert not folder.exists()
+        assert not {"audit-writer", "audit-keeper"} & {thread.name for thread in threading.enumerate()}
     assert list(tmp_path.iterdir()) == []
 
 
