@@ -5,8 +5,8 @@ UV := $(or $(shell command -v uv),.uv/bin/uv)
 RUN := .venv/bin
 PYTHONS ?= $(or $(wildcard $(HOME)/.pyenv/versions/3.1[1-9].*/bin/python),python3) # for test-wheels
 
-LOWEST := tests/test_extension.py tests/test_receivers.py tests/hosts tests/api/test_api.py tests/history/test_pages.py \
-	tests/storage/test_migrations.py tests/trail/test_trail.py
+LOWEST := tests/test_extension.py tests/test_receivers.py tests/hosts tests/history/test_pages.py \
+	tests/docs/test_extension.py
 
 .PHONY: help run test check format picture test-api test-wheels test-lowest test-faults test-security bench bench-history test-compose clean
 

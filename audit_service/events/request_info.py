@@ -8,7 +8,9 @@ import re
 from functools import lru_cache
 
 import msgspec
-from flask import Request, has_request_context, request, session
+from flask import Request, has_request_context, request
+from flask.globals import request_ctx
+from flask.sessions import SessionMixin
 from uuid_utils import uuid4
 
 from audit_service.values import limits
@@ -120,13 +122,25 @@ def target() -> Target:
     """
     if not has_request_context():
         return Target()
-    name = session.get("username")
+    name = _session_username()
     return Target(
         http_method=clean(request.method, limits.HTTP_METHOD),
         path=clean(request.path, limits.PATH),
         endpoint=clean(request.endpoint, limits.ENDPOINT) if request.endpoint else None,
         username=clean(name, limits.USERNAME) if isinstance(name, str) else None,
     )
+
+
+def _session_username() -> object:
+    """Return the ``username`` of the session, without a trace: Flask adds ``Vary`` to answers that have read it."""
+    context = vars(request_ctx._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - documented
+    session: SessionMixin | None = context.get("_session") or context.get("session")  # before Flask 3.1.3
+    if not session:
+        return None
+    was_accessed = session.accessed
+    name: object = session.get("username")
+    session.accessed = was_accessed
+    return name
 
 
 def real_request() -> Request:

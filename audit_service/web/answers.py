@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from urllib.parse import quote
 
 import msgspec
 from flask import Blueprint, Flask, Response, current_app, request
@@ -82,7 +83,8 @@ def _uri(known: ProblemType | None) -> str:
     if known is None or _MEANING not in current_app.view_functions:
         return "about:blank"
     # Not `url_for`, which fails for a request whose `Host` no adapter can be made of.
-    return current_app.url_map.bind("localhost", script_name=request.script_root).build(_MEANING, {"name": known.name})
+    path = current_app.url_map.bind("localhost").build(_MEANING, {"name": known.name})
+    return quote(request.script_root) + path
 
 
 def describe_and_log(error: Exception) -> tuple[int, str]:
