@@ -112,6 +112,8 @@ class LoginAudit:
             shared_file=_shared_file(app, settings) if is_host else None,
         )
         celery_jobs.connect(app)
+        # What is set up by now need not wait: functions of the app that come before ours may log a user in.
+        context_of(app).adapters.update(finding.connect(app, self._adapters, is_complete=False))
         app.before_request(partial(_start, self._adapters, own_databases(app)))
         app.after_request(finding.end_request)
         app.teardown_appcontext(end_reading)
@@ -166,7 +168,7 @@ def _start(adapters: Sequence[str] | None, databases: list[URL]) -> None:
     if not context.recorder.is_running():
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented
         require_own_addresses(app)
-        context.adapters.update(finding.connect(app, adapters))
+        context.adapters.update(finding.connect(app, adapters, is_complete=True))
         signals.trace(app)  # those of modules that were imported meanwhile, too
         context.recorder.start()
         if own_databases(app) != databases:

@@ -30,15 +30,18 @@ def check_names(names: Sequence[str]) -> None:
             raise NotConfiguredError(f"there is no adapter {name!r}: there are {', '.join(ADAPTERS)}")
 
 
-def connect(app: Flask, names: Sequence[str] | None) -> set[str]:
+def connect(app: Flask, names: Sequence[str] | None, *, is_complete: bool) -> set[str]:
     """Connect the adapters of that *names* and those that they need; return the names of all.
 
-    If *names* is None, they are those of all libraries that are set up. Raises ``NotConfiguredError`` for a named one
-    whose library is not set up on *app*.
+    If *names* is None, they are those of all libraries that are set up. When the app *is_complete*, a named one whose
+    library is not set up on *app* raises ``NotConfiguredError``; before that it is left out.
     """
     wanted = {name for name, adapter in ADAPTERS.items() if adapter.is_set_up(app)} if names is None else set(names)
     for name in sorted(wanted):
         if not ADAPTERS[name].is_set_up(app):
+            if not is_complete:
+                wanted.discard(name)
+                continue
             raise NotConfiguredError(f"the adapter {name!r} is named, but its library is not set up on {app.name}")
         wanted.update(needed for needed in ADAPTERS[name].needs if ADAPTERS[needed].is_set_up(app))
     for name in wanted:

@@ -31,6 +31,7 @@ def status_of(app: Flask) -> dict[str, str]:
         **({"warning": fault} if (fault := migration_fault(app)) else {}),
         "spool": _spool(audit),
         "signals": ", ".join(connected) or "none is connected",
+        "adapters": ", ".join(sorted(audit.adapters)) or "none yet; the first request looks for them again",
         "readers": "read tokens" + (", and sessions as session_viewer says" if audit.session_viewer else ""),
     }
 

@@ -20,9 +20,15 @@ class User(UserMixin):
         self.id = name
 
 
-def create_app(*, audit_first: bool = False, **settings: object) -> Flask:
+def create_app(*, audit_first: bool = False, asks_early: bool = False, **settings: object) -> Flask:
     app = Flask(__name__)
     app.config.update(SECRET_KEY="a host's own", TESTING=True, PROPAGATE_EXCEPTIONS=False, **settings)
+    if asks_early:
+
+        @app.before_request
+        def look() -> None:
+            assert current_user.is_authenticated
+
     if audit_first:
         LoginAudit(app)
     login_manager = LoginManager(app)
@@ -115,6 +121,23 @@ def test_a_session_that_begins_with_the_cookie_is_remembered(app: Flask, client:
     assert client.get("/me").text == "ada"
     client.get("/me")
     assert logins(app) == [ADA_LOGGED_IN, ("login", "success", None, "ada", "remembered")]
+
+
+def test_the_first_request_of_a_process_may_begin_with_the_cookie() -> None:
+    with closing_trail(create_app()) as before:
+        client = before.test_client()
+        login(client, remember="on")
+        cookie = client.get_cookie("remember_token")
+    assert cookie
+    with closing_trail(create_app(asks_early=True)) as app:
+        client = app.test_client()
+        client.set_cookie("remember_token", cookie.value)
+        assert client.get("/me").text == "ada"
+        assert logins(app) == [("login", "success", None, "ada", "remembered")]
+
+
+def test_the_status_names_the_adapters(app: Flask) -> None:
+    assert "adapters  flask-login\n" in app.test_cli_runner().invoke(args=["audit", "status"]).output
 
 
 @pytest.mark.parametrize("audit_first", [True, False])
