@@ -43,8 +43,8 @@ def host_settings(app: Flask, *, url: str | URL | None = None, own: URL | None =
     own, arguments = (own, {}) if own is not None else _configured(app.config)
     if app.testing or (own is not None and is_in_memory(own)):
         folder = app.extensions[_FOLDER] = mkdtemp(prefix="login-audit-", dir=_memory())
-        patience = max(settings.write_timeout, _PATIENCE)
-        return replace(settings, database_url="", data_dir=folder, spool="off", write_timeout=patience)
+        settings = load_settings(config, defaults={"write_timeout": _PATIENCE})
+        return replace(settings, database_url="", data_dir=folder, spool="off")
     if own is not None and own.get_backend_name() == "postgresql":
         return replace(settings, database_url=_text(_in_schema(own, arguments)))
     return settings

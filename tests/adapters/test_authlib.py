@@ -103,7 +103,7 @@ def test_an_exception_in_the_library_is_a_failure_and_an_error(provider: str) ->
 
 @pytest.mark.parametrize(("unavailable", "status"), [("refuse", 503), ("allow", 302)])
 def test_without_the_database_the_login_is_as_the_setting_says(provider: str, unavailable: str, status: int) -> None:
-    with closing_trail(create_app(provider, AUDIT_SPOOL="off", AUDIT_UNAVAILABLE=unavailable)) as app:
+    with closing_trail(create_app(provider, AUDIT_WRITE_TIMEOUT=0.1, AUDIT_UNAVAILABLE=unavailable)) as app:
         client = app.test_client()
         state = begin_login(client, "/login")
         lose_database(app)

@@ -57,7 +57,7 @@ def test_a_login_with_flask_jwt_extended_is_an_event() -> None:
 
 @pytest.mark.parametrize(("unavailable", "status"), [("refuse", 503), ("allow", 200)])
 def test_without_the_database_the_login_is_as_the_setting_says(unavailable: str, status: int) -> None:
-    with closing_trail(create_app(AUDIT_SPOOL="off", AUDIT_UNAVAILABLE=unavailable)) as app:
+    with closing_trail(create_app(AUDIT_WRITE_TIMEOUT=0.1, AUDIT_UNAVAILABLE=unavailable)) as app:
         client = app.test_client()
         lose_database(app)
         answer = client.post("/login", json={"username": "ada", "password": "test"})

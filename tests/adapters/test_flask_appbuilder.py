@@ -151,7 +151,7 @@ def test_an_exception_in_the_library_is_a_failure_and_an_error(app: Flask) -> No
 
 @pytest.mark.parametrize(("unavailable", "is_in"), [("refuse", False), ("allow", True)])
 def test_without_the_database_the_login_is_as_the_setting_says(unavailable: str, is_in: bool) -> None:
-    with closing_trail(create_app(AUDIT_SPOOL="off", AUDIT_UNAVAILABLE=unavailable)) as app:
+    with closing_trail(create_app(AUDIT_WRITE_TIMEOUT=0.1, AUDIT_UNAVAILABLE=unavailable)) as app:
         client = app.test_client()
         lose_database(app)
         assert login(client).status_code == (302 if is_in else 503)

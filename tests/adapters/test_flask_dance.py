@@ -86,6 +86,6 @@ def test_an_exception_in_the_library_is_a_failure_and_an_error(provider: str) ->
 
 @pytest.mark.parametrize(("unavailable", "status"), [("refuse", 503), ("allow", 302)])
 def test_without_the_database_the_login_is_as_the_setting_says(provider: str, unavailable: str, status: int) -> None:
-    with closing_trail(create_app(provider, AUDIT_SPOOL="off", AUDIT_UNAVAILABLE=unavailable)) as app:
+    with closing_trail(create_app(provider, AUDIT_WRITE_TIMEOUT=0.1, AUDIT_UNAVAILABLE=unavailable)) as app:
         lose_database(app)
         assert come_back(app, code="good").status_code == status

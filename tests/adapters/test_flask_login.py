@@ -142,7 +142,7 @@ def test_the_status_names_the_adapters(app: Flask) -> None:
 
 @pytest.mark.parametrize("audit_first", [True, False])
 def test_a_login_that_cannot_be_recorded_is_refused(audit_first: bool) -> None:
-    with closing_trail(create_app(audit_first=audit_first, AUDIT_SPOOL="off")) as app:
+    with closing_trail(create_app(audit_first=audit_first, AUDIT_WRITE_TIMEOUT=0.1)) as app:
         client = app.test_client()
         lose_database(app)
         answer = login(client, remember="on")
@@ -152,7 +152,7 @@ def test_a_login_that_cannot_be_recorded_is_refused(audit_first: bool) -> None:
 
 
 def test_the_app_may_answer_a_refused_login_itself() -> None:
-    with closing_trail(create_app(AUDIT_SPOOL="off")) as app:
+    with closing_trail(create_app(AUDIT_WRITE_TIMEOUT=0.1)) as app:
         app.register_error_handler(AuditUnavailable, lambda _error: ("come back later", 503))
         client = app.test_client()
         lose_database(app)
@@ -161,7 +161,7 @@ def test_the_app_may_answer_a_refused_login_itself() -> None:
 
 
 def test_a_login_that_cannot_be_recorded_goes_on_where_it_is_allowed(caplog: pytest.LogCaptureFixture) -> None:
-    with closing_trail(create_app(AUDIT_SPOOL="off", AUDIT_UNAVAILABLE="allow")) as app:
+    with closing_trail(create_app(AUDIT_WRITE_TIMEOUT=0.1, AUDIT_UNAVAILABLE="allow")) as app:
         client = app.test_client()
         lose_database(app)
         assert login(client, remember="on").text == "welcome"
@@ -171,7 +171,7 @@ def test_a_login_that_cannot_be_recorded_goes_on_where_it_is_allowed(caplog: pyt
 
 
 def test_a_logout_goes_on_when_it_cannot_be_recorded(caplog: pytest.LogCaptureFixture) -> None:
-    with closing_trail(create_app(AUDIT_SPOOL="off")) as app:
+    with closing_trail(create_app(AUDIT_WRITE_TIMEOUT=0.1)) as app:
         client = app.test_client()
         login(client)
         lose_database(app)

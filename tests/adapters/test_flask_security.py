@@ -179,7 +179,7 @@ def test_an_exception_in_the_library_is_a_failure_and_an_error(app: Flask, clien
 
 @pytest.mark.parametrize(("unavailable", "status"), [("refuse", 503), ("allow", 302)])
 def test_without_the_database_the_login_is_as_the_setting_says(unavailable: str, status: int) -> None:
-    with closing_trail(create_app(AUDIT_SPOOL="off", AUDIT_UNAVAILABLE=unavailable)) as app:
+    with closing_trail(create_app(AUDIT_WRITE_TIMEOUT=0.1, AUDIT_UNAVAILABLE=unavailable)) as app:
         client = app.test_client()
         lose_database(app)
         assert login(client).status_code == status

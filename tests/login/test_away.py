@@ -17,7 +17,6 @@ from uuid_utils.compat import uuid7
 
 from audit_service import LoginAudit
 from audit_service.access.tokens import revoke_token
-from audit_service.app import db
 from audit_service.context import context_of, write_session
 from audit_service.events.logins import NewLogin
 from audit_service.values.flood import RECORDED

@@ -13,7 +13,6 @@ from flask.testing import FlaskClient
 from uuid_utils.compat import uuid7
 
 from audit_service.access.tokens import revoke_token
-from audit_service.app import db
 from audit_service.context import write_session
 from audit_service.vocabulary import Role, Scope
 from tests.support.accounts import ACTOR, PASSWORD

@@ -1,5 +1,6 @@
 """What a host app's trail has, and a host app whose trail is out of reach."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,6 @@ from audit_service.events.admin import ADMIN_EVENTS
 from audit_service.events.base import Kind
 from audit_service.events.errors import ERRORS
 from audit_service.events.logins import LOGINS
-from audit_service.settings.host import _FOLDER
 from audit_service.storage.database import make_engine
 from audit_service.storage.models import table_of
 
@@ -46,7 +46,7 @@ def closing_trail(app: Flask) -> Iterator[Flask]:
         yield app
     finally:
         LoginAudit.close(app)
-        app.extensions[_FOLDER].cleanup()
+        shutil.rmtree(context_of(app).settings.data_path)
 
 
 def _rows(app: Flask, kind: Kind, fields: tuple[str, ...]) -> list[tuple[Any, ...]]:
