@@ -16,17 +16,16 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
-from audit_service.access.tokens import add_token
+from audit_service.context import context_of
 from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine
 from audit_service.storage.models import Account, ErrorEvent, TrailHead
 from audit_service.storage.outages import DATABASE_ERRORS, is_outage, is_unmigrated, wrapped
 from audit_service.storage.sqlite_file import MovedError
 from audit_service.trail.turnstile import Turnstile
-from audit_service.vocabulary import Role, Scope
+from audit_service.vocabulary import Role
 from audit_service.web.answers import LOG_INTERVAL
-from tests.support.accounts import ACTOR
-from tests.support.host_app import db as host_db
+from tests.support.host_app import read_headers
 from tests.support.logins import errors, log_in
 from tests.support.postgres import free_port
 
@@ -263,17 +262,15 @@ def test_what_is_answered_in_a_host_app(
         for statement in (PROVOCATIONS[expected][backend], CHANGE):
             session.connection().exec_driver_sql(statement)
 
-    with host.app_context():
-        token = add_token(host_db.session(), "reader", Scope.READ, by=ACTOR)
-        host_db.session.commit()
+    headers = read_headers(host)
     monkeypatch.setattr("audit_service.history.query.list_events", fail)
-    answer = host.test_client().get("/api/logins", headers={"Authorization": f"Bearer {token}"})
+    answer = host.test_client().get("/api/logins", headers=headers)
     assert answer.status_code == (500 if expected == FAULT else 503)
     assert answer.content_type == "application/problem+json"
     assert ("run 'audit-service migrate'" in answer.get_json()["detail"]) == (expected == UNMIGRATED)
-    with host.app_context():
-        host_db.engine.dispose()
-        assert host_db.session.query(ErrorEvent).count() == (expected == FAULT)
+    context_of(host).reader.dispose()
+    with Session(context_of(host).reader) as session:
+        assert session.query(ErrorEvent).count() == (expected == FAULT)
 
 
 def test_the_log_of_an_outage_is_bounded(client: FlaskClient, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
