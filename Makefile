@@ -8,7 +8,7 @@ PYTHONS ?= $(or $(wildcard $(HOME)/.pyenv/versions/3.1[1-9].*/bin/python),python
 LOWEST := tests/test_extension.py tests/test_receivers.py tests/hosts tests/history/test_pages.py \
 	tests/docs/test_extension.py
 
-.PHONY: help run test check format picture test-api test-wheels test-lowest test-faults test-security bench bench-history test-compose clean
+.PHONY: help run test check format picture test-api test-wheels test-lowest test-faults test-security bench bench-hosts bench-history test-compose clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -55,6 +55,9 @@ test-security: .venv/dev ## the long proofs of security: fuzz, inject, hunt for 
 
 bench: .venv/dev ## logins per second next to other ways of keeping them (needs wrk; about 6 minutes)
 	$(RUN)/python -m benchmarks.logins $(ARGS)
+
+bench-hosts: .venv/dev ## what the extension adds to the login of an app, for one caller (about a minute)
+	$(RUN)/python -m benchmarks.hosts $(ARGS)
 
 bench-history: .venv/dev ## what reading costs at ten million events (needs psql; about 15 minutes, 15 GB of disk)
 	$(RUN)/python -m benchmarks.history $(ARGS)
