@@ -1,5 +1,6 @@
 """``LoginAudit``: the trail and its API in any Flask app."""
 
+import os
 import re
 import shutil
 import threading
@@ -28,6 +29,7 @@ from audit_service.settings.host import host_settings, is_short_lived, own_datab
 from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine, make_writer, sqlite_path
 from audit_service.storage.dialects import is_sqlite
+from audit_service.trail.counters import Counters
 from audit_service.trail.login_log import LoginLog
 from audit_service.trail.looks import Accesses
 from audit_service.trail.recorder import Recorder
@@ -129,6 +131,14 @@ class LoginAudit:
     record_error = staticmethod(record_error)
 
     @staticmethod
+    def counters(app: Flask) -> Counters:
+        """Return what became of the events of *app* in this process since it started.
+
+        Raises ``NotConfiguredError`` if the app has no trail.
+        """
+        return context_of(app).recorder.counters
+
+    @staticmethod
     def close(app: Flask) -> None:
         """Store what is queued, end the threads, and close the connections that ``init_app`` gave to *app*.
 
@@ -197,15 +207,20 @@ def _prepare_database(app: Flask) -> None:
     url = audit.settings.url
     if is_short_lived(app):
         schema.copy_template(sqlite_path(url))
-        weakref.finalize(app, _throw_away, audit.recorder, audit.settings.data_path)
+        weakref.finalize(app, _throw_away, audit.recorder, audit.settings.data_path, os.getpid())
     elif _is_serving() and (fault := schema.fault_at(url)):
         app.logger.error("the audit trail of %r at %s: %s", app.name, audit.recorder.identity.target, fault)
 
 
-def _throw_away(recorder: Recorder, folder: Path) -> None:
-    """End the threads of an app that is gone, and remove its temporary folder."""
+def _throw_away(recorder: Recorder, folder: Path, process: int) -> None:
+    """End the threads of an app that is gone, and remove its temporary folder, in the *process* that made it.
+
+    A process that was forked from it has the app, too, and ends before it.
+    """
+    if os.getpid() != process:
+        return
     if threading.current_thread().name.startswith("audit-"):  # one of these has found that it is gone, and cannot wait
-        threading.Thread(target=_throw_away, args=(recorder, folder)).start()
+        threading.Thread(target=_throw_away, args=(recorder, folder, process)).start()
         return
     recorder.stop()
     shutil.rmtree(folder, ignore_errors=True)

@@ -10,7 +10,6 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 
 from audit_service import LoginAudit, login_signal
-from audit_service.context import context_of
 from audit_service.operations.neighbours import migration_fault
 from audit_service.testing import Recorded
 from tests.support.documents import blocks, section
@@ -90,7 +89,7 @@ def test_the_callables_that_have_a_say(app: Flask) -> None:
     recorded = Recorded(app)
     assert [login.username for login in recorded.logins] == ["ada"]
     assert [error.username for error in recorded.errors] == ["bob"]
-    assert context_of(app).recorder.counters.excluded == 1
+    assert LoginAudit.counters(app).excluded == 1
     LoginAudit.close(app)
 
 

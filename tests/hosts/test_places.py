@@ -3,6 +3,8 @@
 import gc
 import logging
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -267,6 +269,19 @@ def test_a_temporary_trail_is_migrated_and_vanishes(tmp_path: Path) -> None:
         assert not folder.exists()
         assert not {"audit-writer", "audit-keeper"} & {thread.name for thread in threading.enumerate()}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_forked_process_leaves_the_temporary_trail(tmp_path: Path) -> None:
+    code = "import app, os, sys; pid = os.fork(); pid or sys.exit(); os.waitpid(pid, 0); print(app.left())"
+    (tmp_path / "app.py").write_text(
+        "from flask import Flask\n"
+        "from audit_service import LoginAudit\n"
+        "from audit_service.context import context_of\n"
+        "app = Flask('app')\napp.testing = True\nLoginAudit(app)\n"
+        "def left():\n    return context_of(app).settings.data_path.exists()\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout == "True\n"
 
 
 def test_the_template_of_temporary_trails_is_migrated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
