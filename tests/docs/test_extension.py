@@ -40,6 +40,16 @@ def test_five_minutes(tmp_path: Path) -> None:
     assert [listed.count(f'"outcome":"{outcome}"') for outcome in ("failure", "success")] == [1, 1]
 
 
+def test_an_event_outside_of_a_request(app: Flask) -> None:
+    LoginAudit(app)
+    (block,) = code("What is recorded")
+    exec(block, {"app": app, "login_signal": login_signal})
+    assert [(login.username, login.method, login.remote_addr) for login in Recorded(app).logins] == [
+        ("ada", "console", None)
+    ]
+    LoginAudit.close(app)
+
+
 def test_the_tests_of_an_app(pytester: Any) -> None:
     for name, text in zip(("shop.py", "conftest.py", "test_shop.py"), code("Tests of your app"), strict=True):
         (pytester.path / name).write_text(text)
@@ -81,7 +91,7 @@ def test_a_broken_session_viewer_opens_nothing(app: Flask) -> None:
 
 
 def test_the_callables_that_have_a_say(app: Flask) -> None:
-    (callables,) = code("What is recorded")
+    (callables,) = code("Callables")
     exec(callables, {"app": app})
     login_signal.send(app, username="health-check")
     login_signal.send(app, username="Ada")
