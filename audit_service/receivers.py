@@ -28,7 +28,7 @@ logger = logging.getLogger("audit_service")
 
 SHOWN = 64  # characters of a name or reason in a warning
 WARNINGS_LIMIT = 100  # in one process: an app may make names and reasons out of what it is sent
-_OPTIONAL = frozenset({"method", "details"})
+OPTIONAL = frozenset({"method", "details"})  # arguments that every signal takes
 _EVENTS = {
     login_signal: (Action.LOGIN, Outcome.SUCCESS),
     login_failed_signal: (Action.LOGIN, Outcome.FAILURE),
@@ -147,10 +147,10 @@ def _record(
     arguments: dict[str, Any],
     reason: Reason | None = None,
 ) -> UUID | None:
-    """Record what a signal said; *arguments* that ``signals`` does not name are ignored, with a warning."""
-    if not arguments.keys() <= _OPTIONAL:
-        known = ["username", *sorted(_OPTIONAL), *(["reason"] if signal is login_failed_signal else [])]
-        for name in (clean(name, SHOWN) for name in arguments.keys() - _OPTIONAL):
+    """Record the event of a signal; *arguments* that no signal takes are ignored, with a warning."""
+    if not arguments.keys() <= OPTIONAL:
+        known = ["username", *sorted(OPTIONAL), *(["reason"] if signal is login_failed_signal else [])]
+        for name in (clean(name, SHOWN) for name in arguments.keys() - OPTIONAL):
             _warn(f"the signal {signal.name!r} takes no argument {name!r}: it is ignored", name, known)
     if not isinstance(username, str | int):
         raise TypeError(f"username must be a text, not {type(username).__name__}")

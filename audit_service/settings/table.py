@@ -106,8 +106,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         _choice(
             "refuse",
             "allow",
-            meaning="what becomes of a host app's login whose event cannot be stored, not even in the spool; `allow`: "
-            "it goes on, and the trail does not have it",
+            meaning="what happens to a login whose event cannot be stored, not even in the spool; `allow`: it goes on, "
+            "and the trail does not have it",
         ),
     ] = "refuse"
 
@@ -117,7 +117,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             Meta(
                 min_length=1,
                 title="a file",
-                description="a text file that gets a line for each login of the app itself, too: `name*time*address`",
+                description="a text file that also gets a line for each login that succeeds: `name*time*address`",
             ),
         ]
         | None

@@ -1,5 +1,6 @@
-"""docs/reference.md and docs/reports.md: their tables say what the code says."""
+"""docs/reference.md, signals.md, reports.md and extension.md: their tables say what the code says."""
 
+import inspect
 import re
 
 import click
@@ -8,8 +9,10 @@ import pytest
 from blinker import NamedSignal
 from flask import Flask
 
-from audit_service import signals
+import audit_service
+from audit_service import LoginAudit, receivers, signals
 from audit_service.cli import main
+from audit_service.cli.app_commands import audit
 from audit_service.events.admin import AdminFilters
 from audit_service.events.errors import ErrorFilters
 from audit_service.events.logins import LoginFilters
@@ -20,9 +23,10 @@ from audit_service.settings.table import Settings, setting_help, setting_type
 from audit_service.storage.database import Base
 from audit_service.storage.models import AdminEvent, ErrorEvent, LoginEvent
 from audit_service.vocabulary import Action, AdminAction, Reason
-from tests.support.documents import table
+from tests.support.documents import section, table
 
 REFERENCE = "docs/reference.md"
+SIGNALS = "docs/signals.md"
 
 
 @pytest.mark.parametrize(("model", "place"), [(LoginEvent, "logins"), (ErrorEvent, "errors"), (AdminEvent, "admin")])
@@ -70,17 +74,40 @@ def test_every_route_is_named(app: Flask) -> None:
 
 
 def test_every_command_is_named() -> None:
-    named = {row[0].strip("`").removeprefix("audit-service ") for row in table(REFERENCE, "Commands")}
+    named = {row[0].strip("`") for row in table(REFERENCE, "Commands")}
     commands = set()
     for name, command in main.commands.items():
         below = list(command.commands) if isinstance(command, click.Group) else []
-        commands.add(" ".join([name, "\\|".join(below)]).strip())
-    assert named == commands
+        commands.add(" ".join(["audit-service", name, "\\|".join(below)]).strip())
+    assert named == {*commands, *(f"flask audit {name}" for name in audit.commands.keys() - main.commands.keys())}
+
+
+def test_the_commands_of_an_app_are_named() -> None:
+    named = {row[0].strip("`").removeprefix("flask audit ") for row in table("docs/extension.md", "The commands")}
+    assert named == audit.commands.keys()
 
 
 def test_every_signal_is_named() -> None:
-    named = {row[0].strip("`") for row in table(REFERENCE, "Signals")}
+    named = set(re.findall(r"`(\w+_signal)`", section(SIGNALS, "The trail's own")))
     assert named == {name for name, value in vars(signals).items() if isinstance(value, NamedSignal)}
+
+
+def test_every_argument_of_a_signal_is_explained() -> None:
+    rows = {row[0].strip("`"): row[1] for row in table(SIGNALS, "The trail's own")}
+    assert {name for name, of in rows.items() if of == "all"} == receivers.OPTIONAL
+    assert {name for name, of in rows.items() if of == "all, required"} == {"username"}
+    assert {name for name, of in rows.items() if of == "`login_failed_signal`"} == {"reason"}
+
+
+def test_every_exported_name_is_explained() -> None:
+    named = {name for row in table(REFERENCE, "Python") for name in re.findall(r"`(\w+)`", row[0])}
+    assert named == set(audit_service.__all__)
+
+
+def test_every_parameter_of_the_extension_is_explained() -> None:
+    named = [row[0].strip("`") for row in table(REFERENCE, "LoginAudit")]
+    parameters = inspect.signature(LoginAudit).parameters
+    assert named == [name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY]
 
 
 def test_every_member_of_a_report_is_explained() -> None:
