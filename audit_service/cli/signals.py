@@ -11,7 +11,8 @@ from audit_service.operations.signals import find_signals, receivers_of
 def signals() -> None:
     """List the signals of this app and of the libraries that it imports, with their receivers.
 
-    The receivers of adapters are connected with the first request of a process.
+    The receivers of an adapter are listed if its library is set up before LoginAudit; else they are connected with the
+    first request of a process.
     """
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - the app itself
     rows = []

@@ -86,6 +86,7 @@ def test_the_list_has_all_signals_and_their_receivers(folder: Path) -> None:
     assert len([row for row in rows if row[0] == "flask.signals"]) == 10
     assert ["flask.signals", "got-request-exception", "audit_service.receivers.on_exception"] in rows
     assert ["flask_login.signals", "logged-in", "audit_service.adapters.flask_login.on_logged_in"] in rows
+    assert ["flask_login.signals", "unauthorized", "-"] in rows
     assert ["blinker", "of-the-default-namespace", "-"] in rows
     place = rows.index(["app", "cooked", "app.of_ada (of another sender)"])
     assert lines[place + 1].split() == ["app.of_this_app", "(of", "this", "app)"]
