@@ -79,7 +79,7 @@ class AuditContext:
         """
         wanted = self.seams.apply(event, self._record_broken_seam)
         if wanted is None:
-            self.recorder.start()  # which begins to count
+            self.recorder.start()  # starting sets the counters to 0
             self.recorder.counters.excluded += 1
             return None
         event_id = None
@@ -101,7 +101,7 @@ class AuditContext:
             self.record_of_app(new_error(self.app_name, error, client, target))
 
     def _user(self, target: Target) -> str | None:
-        """Return the name of the current request's user, as the app tells, else as its session has it."""
+        """Return the name of the current request's user by ``identify``, else by the session."""
         if self.seams.identify and has_request_context():
             try:
                 name = self.seams.identify(request_info.real_request())
@@ -112,7 +112,12 @@ class AuditContext:
         return target.username
 
     def _record_broken_seam(self, error: Exception) -> None:
-        logger.warning("a seam of %r has failed: %s: %s", self.app_name, type(error).__name__, error)
+        logger.warning(
+            "identify, exclude or transform of the app %r has failed: %s: %s",
+            self.app_name,
+            type(error).__name__,
+            error,
+        )
         if self._is_admitted(error):
             self.record(new_error(self.app_name, error, request_info.client(), request_info.target()))
 

@@ -14,7 +14,7 @@ AuditError
 
 from collections.abc import Sequence
 
-INSTALL_SERVICE = "pip install 'audit-service[service]'"  # what those of the commands need that an app never runs
+INSTALL_SERVICE = "pip install 'audit-service[service]'"  # what create_app and its commands need
 
 
 class AuditError(Exception):

@@ -63,12 +63,14 @@ class LoginAudit:
         exclude: Callable[[NewEvent], bool] | None = None,
         adapters: Sequence[str] | None = None,
     ) -> None:
-        """Keep the trail in the database that *url* names; default: as ``settings.host`` chooses.
+        """Keep the trail in the database that *url* names, by default in the one that ``settings.host`` chooses.
 
         *engine* is the app's own, for an app that has neither Flask-SQLAlchemy nor Flask-SQLAlchemy-Lite. *api* is
-        where the API's addresses begin; None leaves it out. *session_viewer* returns the user that is logged in to the
-        current request's session, or None; without it only tokens open the API. ``seams.Seams`` tells of the next
-        three. *adapters* names those that are used, by default those of all libraries that are set up; () for none.
+        where the API's addresses begin; None leaves it out. *session_viewer* returns the reader who is logged in to the
+        current request's session, or None; without it only tokens open the API. ``seams.Seams`` explains *identify*,
+        *transform* and *exclude*. *adapters* names those to use; None is those of all libraries that are set up.
+
+        Raises ``NotConfiguredError`` for an adapter that does not exist, and as ``init_app`` does if *app* is given.
         """
         self._url = url
         self._engine = engine
@@ -114,7 +116,7 @@ class LoginAudit:
             shared_file=_shared_file(app, settings) if is_host else None,
         )
         celery_jobs.connect(app)
-        # What is set up by now need not wait: functions of the app that come before ours may log a user in.
+        # Not only with the first request: before-request functions of the app may run before ours, and log a user in.
         context_of(app).adapters.update(finding.connect(app, self._adapters, is_complete=False))
         app.before_request(partial(_start, self._adapters, own_databases(app)))
         app.after_request(finding.end_request)
@@ -171,8 +173,9 @@ def require_own_addresses(app: Flask) -> None:
 def _start(adapters: Sequence[str] | None, databases: list[URL]) -> None:
     """Connect the *adapters* and start the recorder with a process's first request.
 
-    The app is then complete, and events that wait in the spool do not wait for a login. Other *databases* than those
-    that the app had when the trail was set up are said, and migrations that would drop the trail.
+    By then the app is complete; and events in the spool need no login to be moved into the trail. An error is logged if
+    the app's databases are not the *databases* that it had when the trail was set up, or if its migrations would drop
+    the trail.
     """
     context = current_context()
     if not context.recorder.is_running():
@@ -200,7 +203,7 @@ def _shared_file(app: Flask, settings: Settings) -> SharedFile | None:
 
 
 def _prepare_database(app: Flask) -> None:
-    """Make a temporary database; of another one that is not migrated, say so."""
+    """Make the tables of a temporary database; log an error if another one is not migrated."""
     from audit_service.storage import schema  # noqa: PLC0415 - Alembic
 
     audit = context_of(app)

@@ -56,7 +56,7 @@ def require_connected() -> None:
 
 
 def stored(answers: Iterable[tuple[Any, Any]]) -> UUID | None:
-    """Return the event's id out of the *answers* of ``send``; None if the app does not want it stored.
+    """Return the event's id out of the *answers* of ``send``; None if it was excluded or ``allow`` has lost it.
 
     Raises ``AuditUnavailable`` if no receiver has answered.
     """
@@ -97,9 +97,9 @@ def on_exception(sender: object, *, exception: BaseException, **_extra: Any) -> 
 def record_error(error: BaseException, app: Flask | None = None) -> None:
     """Record an exception that the code has caught, with the facts of the current request if there is one.
 
-    It is one of *app*, by default of the current one. An exception that is told of again next in the same request,
-    because it is logged or raised once more, is one event. What goes wrong in recording is logged: the error that was
-    caught goes its own way. Raises ``NotConfiguredError`` if the app has no trail.
+    It is an event of *app*, by default of the current app. An exception that comes a second time in the same request,
+    because it is logged or raised once more, is one event, unless another exception came between. An exception in the
+    recording is logged, not raised. Raises ``NotConfiguredError`` if the app has no trail.
     """
     audit = context_of(app or current_app)
     told_now = told()

@@ -1,4 +1,4 @@
-"""Where an app has a say in its own events: callables that it gives to ``LoginAudit``."""
+"""The callables of an app that name the user of an error, leave events out, and change them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _LENGTHS = {
 
 @dataclass(frozen=True)
 class Seams:
-    """What an app has given. A callable that raises loses no event.
+    """The callables that were given to ``LoginAudit``. An exception in one of them loses no event.
 
     ``identify(request)`` returns the name of the user who makes the current request, None if there is none; by default
     the name of Flask-Login's user.
@@ -40,7 +40,7 @@ class Seams:
     def apply(self, event: NewEvent, on_error: Callable[[Exception], None]) -> NewEvent | None:
         """Return *event* as it is to be stored, or None if it is excluded.
 
-        What raises is told to *on_error*, and left out: the event is then stored as it was.
+        A callable that raises is left out, and *on_error* called with its exception.
         """
         try:
             if self.exclude and self.exclude(event):
@@ -55,7 +55,7 @@ class Seams:
 
 
 def _checked(event: NewEvent, before: NewEvent) -> NewEvent:
-    """Return what an app has made of the event *before*, with texts that can be stored."""
+    """Return *event*, made of *before*, with its texts cleaned and cut; raise ``TypeError`` if it is another event."""
     if type(event) is not type(before) or (event.id, event.timestamp) != (before.id, before.timestamp):
         raise TypeError("transform must return the event that it was given, with the same id and timestamp")
     msgspec.convert(msgspec.to_builtins(event), type(event))

@@ -35,7 +35,7 @@ class Recorded:
 
     @property
     def errors(self) -> list[ErrorItem]:
-        """The unhandled exceptions."""
+        """The unhandled exceptions, and those of ``record_error`` and ``AuditHandler``."""
         return self._list(ERRORS)
 
     @property
@@ -51,5 +51,5 @@ class Recorded:
 
 @pytest.fixture
 def recorded(app: Flask) -> Recorded:
-    """Return what was recorded in the app of the fixture ``app``; it is read when it is asked for."""
+    """Return what the app of the fixture ``app`` has recorded; each list is read when it is asked for."""
     return Recorded(app)

@@ -1,1 +1,1 @@
-"""Adapters: they tell the trail what other libraries do, through the hooks that these have."""
+"""Adapters: each records the logins of one library, by the signals of the library and by looking at requests."""

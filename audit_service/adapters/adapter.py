@@ -1,4 +1,4 @@
-"""What an adapter is: how it finds its library on an app, and how it learns what the library does."""
+"""What an adapter consists of."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,11 +8,12 @@ from flask import Flask, Response
 
 @dataclass(frozen=True)
 class Adapter:
-    """One library's.
+    """The adapter of one library.
 
     ``is_set_up`` tells whether an app uses the library. ``connect`` connects receivers to the library's signals; it may
     import the library. ``at_start`` and ``at_end`` are called in each request of an app that has the adapter, before
-    its view and with its answer. ``needs`` are the adapters without which this one does not know everything.
+    the view and with the answer. ``needs`` names the adapters that are connected with this one, because they tell which
+    user logs in.
     """
 
     name: str

@@ -1,12 +1,13 @@
-"""A request with which an OAuth provider sends a user back: what its login or its failure is, for any library.
+"""Callbacks: the requests with which an OAuth provider sends a user back, whatever library handles them.
 
-Who logs in is what Flask-Login tells in the same request, or whom ``identify`` names at its end and not at its start.
+The user is the one that Flask-Login logs in during the request, else the one that ``identify`` returns at its end and
+did not return at its start.
 """
 
 from flask import Response, current_app, request
 
 from audit_service.adapters import flask_login
-from audit_service.adapters.telling import FAILURE, LOGIN, LOGOUT, is_told, make_known, tell
+from audit_service.adapters.telling import FAILURE, LOGIN, LOGOUT, is_told, set_defaults, tell
 from audit_service.context import current_context
 from audit_service.events import request_info
 from audit_service.vocabulary import Method, Reason
@@ -20,11 +21,11 @@ def begin(provider: str) -> None:
     """Take note that the current request is a callback of *provider*."""
     environ = request.environ
     environ[_PROVIDER], environ[_BEFORE] = provider, _user()
-    make_known(method=Method.OAUTH, details={"provider": provider})
+    set_defaults(method=Method.OAUTH, details={"provider": provider})
 
 
 def end(response: Response) -> None:
-    """Tell of the login or the failure that the callback was, if it was one and nobody else does."""
+    """Tell of the login or the failure of the callback, unless the app or another adapter has."""
     provider = request.environ.pop(_PROVIDER, None)
     if provider is None or any(is_told(what) for what in (LOGIN, FAILURE, LOGOUT)):
         return
@@ -37,7 +38,7 @@ def end(response: Response) -> None:
         tell(FAILURE, now or "", reason=Reason.PROVIDER_ERROR)
     elif now and now != before:
         tell(LOGIN, now)
-    elif not now and _knows_users():
+    elif not now and _can_identify():
         tell(FAILURE, "", reason=Reason.DENIED)
 
 
@@ -46,6 +47,6 @@ def _user() -> str | None:
     return identify(request_info.real_request()) if identify else None
 
 
-def _knows_users() -> bool:
-    """Tell whether it is known of a request that nobody is logged in."""
+def _can_identify() -> bool:
+    """Tell whether a missing user means that no user is logged in: by Flask-Login, or by the app's own ``identify``."""
     return hasattr(current_app, "login_manager") or current_context().seams.identify is not flask_login.identify

@@ -15,7 +15,7 @@ from audit_service.events.request_info import Client, Target
 from audit_service.values import limits
 from audit_service.values.text import clean
 
-LOGGER = "celery.app.trace"  # logs what the signal tells, too
+LOGGER = "celery.app.trace"  # Celery logs each failed job with it
 logger = logging.getLogger("audit_service")
 
 _apps: weakref.WeakSet[Flask] = weakref.WeakSet()
@@ -33,7 +33,7 @@ def connect(app: Flask) -> None:
 def on_failure(sender: Any, *, task_id: str, exception: BaseException, **_more: Any) -> None:
     """Record the exception of a job: ``endpoint`` is the name of its task, ``request_id`` its id.
 
-    Whatever goes wrong here is logged: the job has failed, and nothing else.
+    When the recording fails, that is logged: the job ends as it would without it.
     """
     try:
         for app in _apps:

@@ -1,4 +1,4 @@
-"""``audit_login``: for logins that no adapter knows."""
+"""``audit_login``: events of a login function that no adapter covers."""
 
 import inspect
 import logging
@@ -33,16 +33,16 @@ def audit_login(
     method: str | None = None,
     reasons: Mapping[int, Reason] | None = None,
 ) -> Callable[[_Login], _Login]:
-    """Make an event of each call of the login function that is decorated, a view or what a view calls.
+    """Record each call of the decorated function, a view or a function that a view calls, as a login or a failure.
 
-    It has logged in the user whom *username* names, called after it, when it returns. It has not when it returns an
-    answer with a status of 400 or more, None or False, or calls ``abort`` with such a status: *reasons* says why, by
-    status; default: 401 and 403 ``denied``, 429 ``throttled``, 500 and more ``provider_error``, else ``other``. An
-    exception is ``provider_error``, and goes on. A view that shows its form for GET and logs in for POST is no login
-    for GET.
+    *username* is called after the function and returns the name of the user. A call that returns is a login. It is a
+    failure if it returns an answer with a status of 400 or more, None or False, or calls ``abort`` with such a status;
+    *reasons* gives the reason of a status, by default: 401 and 403 ``denied``, 429 ``throttled``, 500 and more
+    ``provider_error``, else ``other``. Any other exception is a failure, too, ``provider_error``, and is raised again.
+    A GET for a view that also takes POST shows its form, and is not recorded.
 
-    When a login cannot be recorded the session is emptied, and ``AuditUnavailable`` raised. A failure stays one. What
-    the function tells by a signal of its own is not told again.
+    When a login cannot be recorded, the session is emptied and ``AuditUnavailable`` raised. When a failure cannot be
+    recorded, that is logged. A login or a failure that the function has sent a signal of is not recorded again.
     """
     audited = _Audited(username, method, {**_REASONS, **(reasons or {})})
 
@@ -55,7 +55,7 @@ def audit_login(
 
 @dataclass(frozen=True)
 class _Audited:
-    """What ``audit_login`` was given, and what it makes of it."""
+    """The parameters of ``audit_login``, and how a call is recorded by them."""
 
     username: Callable[[], object]
     method: str | None

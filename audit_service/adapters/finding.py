@@ -31,10 +31,10 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def connect(app: Flask, names: Sequence[str] | None, *, is_complete: bool) -> set[str]:
-    """Connect the adapters of that *names* and those that they need; return the names of all.
+    """Connect the adapters that *names* has, and those that they need; return the names of all.
 
-    If *names* is None, they are those of all libraries that are set up. When the app *is_complete*, a named one whose
-    library is not set up on *app* raises ``NotConfiguredError``; before that it is left out.
+    None stands for the adapters of all libraries that are set up. A named adapter whose library is not set up on *app*
+    raises ``NotConfiguredError`` when the app *is_complete*; before that it is left out.
     """
     wanted = {name for name, adapter in ADAPTERS.items() if adapter.is_set_up(app)} if names is None else set(names)
     for name in sorted(wanted):
@@ -51,7 +51,7 @@ def connect(app: Flask, names: Sequence[str] | None, *, is_complete: bool) -> se
 
 
 def start_request() -> None:
-    """Let the app's adapters see the current request before its view does. What goes wrong is logged."""
+    """Call ``at_start`` of the app's adapters. Their exceptions are logged."""
     for name in current_context().adapters:
         if at_start := ADAPTERS[name].at_start:
             try:
@@ -61,7 +61,7 @@ def start_request() -> None:
 
 
 def end_request(response: Response) -> Response:
-    """Let the app's adapters see the answer, then record what they have told of; return the answer to give."""
+    """Call ``at_end`` of the app's adapters, then record the events that are pending; return the answer to give."""
     for name in current_context().adapters:
         if at_end := ADAPTERS[name].at_end:
             try:

@@ -1,4 +1,4 @@
-"""Flask-AppBuilder: its login views and the login of its API, whatever its security manager asks."""
+"""Flask-AppBuilder: its login views for each ``AUTH_TYPE``, and the login of its API."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from flask import Flask, Response, current_app, request
 from audit_service.adapters.adapter import Adapter
 from audit_service.adapters.flask_login import NAME as FLASK_LOGIN
 from audit_service.adapters.flask_login import identify, name_of
-from audit_service.adapters.telling import FAILURE, LOGIN, is_told, make_known, tell, typed
+from audit_service.adapters.telling import FAILURE, LOGIN, is_told, set_defaults, tell, typed
 from audit_service.events import request_info
 from audit_service.vocabulary import Method, Reason
 
@@ -35,7 +35,7 @@ def at_start() -> None:
     if _is_login(manager):
         method = _METHODS.get(manager.auth_type)
         provider = (request.view_args or {}).get("provider")
-        make_known(method=method, **({"details": {"provider": provider}} if provider else {}))
+        set_defaults(method=method, **({"details": {"provider": provider}} if provider else {}))
 
 
 def at_end(response: Response) -> None:
@@ -75,7 +75,7 @@ def _is_callback(manager: Any) -> bool:
 
 
 def _reason(manager: Any, name: str, response: Response) -> Reason:
-    """Return why a login failed. Of users elsewhere only the provider knows."""
+    """Return why a login failed; the provider of another ``AUTH_TYPE`` than the database does not tell."""
     if response.status_code >= _SERVER_ERROR:
         return Reason.PROVIDER_ERROR
     if response.status_code == _TOO_MANY:

@@ -25,7 +25,7 @@ def at_start() -> None:
 
 
 def _is_of_library(blueprint: object) -> bool:
-    library = sys.modules.get(_LIBRARY)  # where it was never imported, nothing is of it
+    library = sys.modules.get(_LIBRARY)  # not imported: no blueprint is of it
     return library is not None and isinstance(blueprint, library.BaseOAuthConsumerBlueprint)
 
 

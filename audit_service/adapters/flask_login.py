@@ -5,7 +5,7 @@ from typing import Any
 from flask import Flask, Request, current_app, session
 
 from audit_service.adapters.adapter import Adapter
-from audit_service.adapters.telling import LOGIN, LOGOUT, take_back, tell
+from audit_service.adapters.telling import LOGIN, LOGOUT, tell, withdraw
 from audit_service.context import has_adapter
 from audit_service.vocabulary import Method
 
@@ -27,9 +27,9 @@ def connect() -> None:
 
 
 def on_logged_in(sender: Flask, *, user: Any, **_more: Any) -> None:
-    """Tell of a login; one by the cookie that comes before it in the same request is a part of it."""
+    """Tell of a login; a login by the cookie earlier in the same request is the same one."""
     if has_adapter(sender, NAME):
-        take_back(LOGIN, name_of(user))
+        withdraw(LOGIN, name_of(user))
         tell(LOGIN, name_of(user))
 
 

@@ -1,7 +1,7 @@
 """Flask-Security: how its logins were made, its failed logins, and changes of passwords.
 
-Its signals tell of a wrong password or code, since release 5.8, but not of unknown names or inactive accounts: a POST
-to one of its login views in which nobody was logged in is a failure, and its reason is found by looking for the user.
+Since release 5.8 its signals tell of a wrong password or code, but not of unknown names or inactive accounts. So a POST
+to one of its login views after which no user is logged in is a failure; the adapter looks the user up for the reason.
 """
 
 import getpass
@@ -12,7 +12,7 @@ from flask import Flask, Response, current_app, has_request_context, request, se
 from audit_service.adapters.adapter import Adapter
 from audit_service.adapters.flask_login import NAME as FLASK_LOGIN
 from audit_service.adapters.flask_login import identify, name_of
-from audit_service.adapters.telling import FAILURE, LOGIN, is_told, make_known, take_back, tell, typed
+from audit_service.adapters.telling import FAILURE, LOGIN, is_told, set_defaults, tell, typed, withdraw
 from audit_service.context import context_of, has_adapter
 from audit_service.events import request_info
 from audit_service.vocabulary import AdminAction, Reason
@@ -20,7 +20,7 @@ from audit_service.vocabulary import AdminAction, Reason
 NAME = "flask-security"
 _FIRST = {"login": "password", "us_signin": "passcode"}
 _SECOND = {"two_factor_token_validation": "two_factor", "mf_recovery": "recovery_code"}
-_HALF = "tf_user_id"  # in the session of a user whose second factor is awaited
+_AWAITED = "tf_user_id"  # the key in the session of a user whose second factor is awaited
 _SERVER_ERROR = 500
 _FAILED = {"password": Reason.BAD_PASSWORD, "passcode": Reason.BAD_PASSWORD}
 
@@ -42,36 +42,36 @@ def connect() -> None:
 
 
 def on_authenticated(sender: Flask, *, user: Any, authn_via: list[str] | None = None, **_more: Any) -> None:
-    """Tell how a login was made. The one that the library makes after a change of the password is none."""
+    """Tell how a login was made. The library also logs in after a change of the password: that is not recorded."""
     if not has_adapter(sender, NAME):
         return
     if authn_via == ["change"]:
-        take_back(LOGIN, name_of(user))
+        withdraw(LOGIN, name_of(user))
     else:
         tell(LOGIN, name_of(user), **({"method": "+".join(authn_via)} if authn_via else {}))
 
 
 def on_failed(sender: Flask, *, user: Any, auth_type: str, tfa: bool = False, **_more: Any) -> None:
-    """Tell of a credential that a known user presented, and that was wrong."""
+    """Tell of a wrong password or code of a known user."""
     if has_adapter(sender, NAME):
         reason = Reason.BAD_OTP if tfa else _FAILED.get(auth_type, Reason.OTHER)
         tell(FAILURE, name_of(user), reason=reason, method=_SECOND.get(_view(), auth_type))
 
 
 def on_password_changed(sender: Flask, *, user: Any, **_more: Any) -> None:
-    """Record that a password was changed, by its user or by somebody else."""
-    _record_change(sender, user, _who(), {"how": "changed"})
+    """Record a change of a password; its actor makes the request, or runs the command."""
+    _record_change(sender, user, _actor(), {"how": "changed"})
 
 
 def on_password_reset(sender: Flask, *, user: Any, **_more: Any) -> None:
-    """Record that a password was changed by somebody who got mail at the user's address."""
+    """Record a reset of a password; its actor is the user, to whose address the link was mailed."""
     _record_change(sender, user, name_of(user), {"how": "reset"})
 
 
 def at_start() -> None:
     """Take note of a second factor: the signal of its login does not say how it was made."""
     if (view := _view()) in _SECOND:
-        make_known(method=_SECOND[view])
+        set_defaults(method=_SECOND[view])
 
 
 def at_end(response: Response) -> None:
@@ -82,15 +82,15 @@ def at_end(response: Response) -> None:
     if is_told(LOGIN) or is_told(FAILURE) or identify(request_info.real_request()):
         return
     if view in _SECOND:
-        if _HALF in session:
+        if _AWAITED in session:
             _tell_of_second_factor(response)
-    elif _HALF not in session and (name := typed("identity", "email", "username")):
+    elif _AWAITED not in session and (name := typed("identity", "email", "username")):
         user, reason = (None, Reason.PROVIDER_ERROR) if response.status_code >= _SERVER_ERROR else _reason(name)
         tell(FAILURE, name_of(user) if user else name, reason=reason, method=_FIRST[view])
 
 
 def _tell_of_second_factor(response: Response) -> None:
-    found = current_app.extensions["security"].datastore.find_user(fs_uniquifier=session[_HALF])
+    found = current_app.extensions["security"].datastore.find_user(fs_uniquifier=session[_AWAITED])
     reason = Reason.PROVIDER_ERROR if response.status_code >= _SERVER_ERROR else Reason.BAD_OTP
     tell(FAILURE, name_of(found), reason=reason)
 
@@ -120,8 +120,8 @@ def _has_failed_signal() -> bool:
     return hasattr(signals, "user_failed_authn")  # since 5.8
 
 
-def _who() -> str | None:
-    """Return who makes the current request; outside of one, who runs the command."""
+def _actor() -> str | None:
+    """Return the user of the current request; outside of a request, the one that runs the command."""
     return identify(request_info.real_request()) if has_request_context() else f"cli:{getpass.getuser()}"
 
 

@@ -11,7 +11,7 @@ from audit_service.receivers import record_error
 
 _is_recording: ContextVar[bool] = ContextVar("audit_service.is_recording", default=False)
 _OWN = "audit_service"
-_OWN_THREADS = ("audit-writer", "audit-keeper")  # what they wait for is done by themselves
+_OWN_THREADS = ("audit-writer", "audit-keeper")  # an event waits for them: their own would wait for ever
 
 
 class AuditHandler(logging.Handler):

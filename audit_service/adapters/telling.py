@@ -1,6 +1,6 @@
-"""How an adapter tells of a login: at the end of the request, so that the app's own word comes first.
+"""How an adapter tells of a login: the signal is pending until the end of the request, and sent then.
 
-A login that the app's signal and a library both tell of is one event, the app's.
+A login that the app has sent a signal of by then is one event, the app's.
 """
 
 import logging
@@ -23,38 +23,38 @@ _SIGNALS = {LOGIN: login_signal, FAILURE: login_failed_signal, LOGOUT: logout_si
 
 
 def tell(what: What, username: str, **arguments: Any) -> None:
-    """Let the current request record *what* a library has done for a user, with the arguments of its signal.
+    """Make the signal of *what* pending, for *username* and with more *arguments*.
 
-    Told again of the same user, it has the arguments of both; the first word on each of them counts.
+    A second call for the same user adds the arguments that the first one did not have.
     """
     pending = told().pending
     pending[what, username] = {**arguments, **pending.get((what, username), {})}
 
 
-def take_back(what: What, username: str) -> None:
-    """Forget what was told: another word of the library shows that it was something else."""
+def withdraw(what: What, username: str) -> None:
+    """Forget the pending signal of *what*: a later signal of the library shows that it was something else."""
     told().pending.pop((what, username), None)
 
 
 def is_told(what: What) -> bool:
-    """Tell whether the current request did *what*, whoever says so."""
+    """Tell whether *what* has happened in the current request, by a signal of the app or by an adapter."""
     return told().tells_of(what)
 
 
 def typed(*fields: str) -> str:
-    """Return the first of the *fields* of a form, or of JSON, that is sent and a text; "" if none is."""
+    """Return the first of *fields* that the request has as a text, in its form or its JSON; "" if it has none."""
     sent: Any = request.form or request.get_json(silent=True)
     values = (sent.get(field) for field in fields) if isinstance(sent, Mapping) else ()
     return next((value for value in values if isinstance(value, str) and value), "")
 
 
-def make_known(**arguments: Any) -> None:
-    """Give *arguments* to all that is told in this request, unless it has its own."""
-    told().known.update(arguments)
+def set_defaults(**arguments: Any) -> None:
+    """Give *arguments* to the pending signals of this request that do not have them."""
+    told().defaults.update(arguments)
 
 
 def record_told(response: Response) -> Response:
-    """Record what libraries have told of in this request.
+    """Send the signals that are pending in this request; return the answer to give.
 
     A login that cannot be recorded is undone: the session is emptied, and the answer is the one that the app has for
     ``AuditUnavailable``, by default 503.
@@ -67,7 +67,7 @@ def record_told(response: Response) -> Response:
         if what in by_the_app:
             continue
         try:
-            _SIGNALS[what].send(app, username=username, **{**told_now.known, **arguments})
+            _SIGNALS[what].send(app, username=username, **{**told_now.defaults, **arguments})
         except AuditUnavailable as error:
             if what == LOGIN:
                 session.clear()

@@ -85,8 +85,8 @@ def open_session() -> Iterator[Session]:
 
 
 @contextmanager
-def change(*, is_said: bool = True) -> Iterator[Session]:
-    """Open a session for a change, commit it at the end, and say on standard error which database was changed.
+def change(*, quiet: bool = False) -> Iterator[Session]:
+    """Open a session for a change, commit it, and unless *quiet* name the changed database on standard error.
 
     Raises ``NotConfiguredError`` for a database at another revision.
     """
@@ -94,7 +94,7 @@ def change(*, is_said: bool = True) -> Iterator[Session]:
         require_newest(engine)
         with Session(engine) as session, session.begin():
             yield session
-    if is_said:
+    if not quiet:
         click.echo(f"changed in the database {target_of(engine.url)}", err=True)
 
 

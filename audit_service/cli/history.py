@@ -22,7 +22,7 @@ from audit_service.trail.append import append_within
 from audit_service.trail.looks import question_details
 from audit_service.vocabulary import AdminAction
 
-CURSOR_KEY = "the command line"  # signs nothing that keeps anyone out: whoever runs it can read the database
+CURSOR_KEY = "the command line"  # need not be secret: the command reads the database itself
 
 
 class LoginsByDefault(click.Group):
@@ -79,7 +79,7 @@ for _kind in KINDS:
 def record_look(action: AdminAction, target: str, given: dict[str, Any]) -> None:
     """Record the look and its options. If that fails the history is shown all the same."""
     try:
-        with change(is_said=False) as session:
+        with change(quiet=True) as session:
             append_within(session.connection(), [actor().did(action, target, question_details(given))])
     except DATABASE_ERRORS as error:
         click.echo(f"this look could not be recorded: {type(error).__name__}", err=True)

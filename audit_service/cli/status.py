@@ -8,7 +8,7 @@ from audit_service.operations.status import status_of
 
 @click.command()
 def status() -> None:
-    """Show where the trail of this app is kept, whether it works, and what tells it of logins."""
+    """Show where the trail of this app is, its revision, its events, and which signals and adapters are connected."""
     lines = status_of(current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - the app itself
     width = max(map(len, lines))
     for name, text in lines.items():

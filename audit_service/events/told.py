@@ -1,4 +1,4 @@
-"""What has been told of the current request: its logins, by the app or by libraries, and its errors."""
+"""What is known of the current request so far: its logins, told by the app or by adapters, and its last error."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,24 +15,24 @@ What = tuple[Action, Outcome]
 
 @dataclass
 class Told:
-    """One request's: what is recorded, and what is to be recorded at its end unless it is by then.
+    """The logins and the last error of one request.
 
-    ``pending`` has the arguments of a signal, by what happened and to whom. ``known`` are arguments for all of them:
-    what is known of the request before it is known who logs in.
+    ``recorded`` has what is stored. ``pending`` has the arguments of the signals to send at the end of the request, by
+    what has happened and the username; ``defaults`` are arguments that each of them gets, unless it has its own.
     """
 
     recorded: set[What] = field(default_factory=set)
     pending: dict[tuple[What, str], dict[str, Any]] = field(default_factory=dict)
-    known: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
     last_error: BaseException | None = None  # not all: each holds its frames
 
     def tells_of(self, what: What) -> bool:
-        """Tell whether the request did *what*, whoever says so."""
+        """Tell whether *what* has happened in the request: it is recorded or pending."""
         return what in self.recorded or any(pending == what for pending, _username in self.pending)
 
 
 def told() -> Told:
-    """Return what has been told in the current request; outside of one, nothing has.
+    """Return what has been told in the current request; outside of a request, an empty one that is not kept.
 
     It is kept with the request: an app context can last for several.
     """

@@ -1,4 +1,4 @@
-"""The signals of the running process: which there are, who receives them, and a log of what is sent."""
+"""The signals of the running process: a list with their receivers, and a log of each that is sent."""
 
 import logging
 import sys
@@ -68,7 +68,7 @@ def receivers_of(signal: NamedSignal, app: Flask) -> list[str]:
 def trace(app: Flask) -> None:
     """Log each signal that is sent from now on, if the settings of *app* say so; may be called again for new modules.
 
-    A signal with asynchronous receivers is left out: it may be sent in ways that only these can be called.
+    A signal with asynchronous receivers is left out: ``send_async`` refuses a synchronous receiver such as the tracer.
     """
     if not _is_traced(app):
         return
