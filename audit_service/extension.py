@@ -1,7 +1,6 @@
 """``LoginAudit``: the trail and its API in any Flask app."""
 
 import os
-import re
 import shutil
 import threading
 import weakref
@@ -13,10 +12,10 @@ import click
 from flask import Flask, Request, current_app
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
-from werkzeug.routing import Rule
 
 from audit_service import api
 from audit_service.adapters import celery_jobs, finding, flask_login
+from audit_service.api.addresses import require_own_addresses
 from audit_service.cli.app_commands import audit
 from audit_service.context import EXTENSION, AuditContext, Viewer, context_of, current_context, end_reading
 from audit_service.errors import AuditUnavailable, NotConfiguredError
@@ -40,7 +39,6 @@ from audit_service.values.text import clean
 from audit_service.web.answers import problem
 
 API = "/api"
-_VARIABLE = re.compile("<[^>]*>")
 
 
 class LoginAudit:
@@ -153,21 +151,6 @@ class LoginAudit:
         context.writer.dispose()
         if context.login_log:
             context.login_log.close()
-
-
-def require_own_addresses(app: Flask) -> None:
-    """Raise ``NotConfiguredError`` if the app has a rule of its own for an address of the API."""
-    ours: dict[str, Rule] = {}
-    others: dict[str, Rule] = {}
-    for rule in app.url_map.iter_rules():
-        is_ours = rule.endpoint.startswith(f"{api.blueprint.name}.")
-        (ours if is_ours else others)[_VARIABLE.sub("<>", rule.rule)] = rule
-    for address in ours.keys() & others.keys():
-        raise NotConfiguredError(
-            f"{ours[address].rule} of the audit trail's API is an address of the app, too: of its endpoint "
-            f"{others[address].endpoint!r}. "
-            "Put the API elsewhere, LoginAudit(app, api='/audit/api'), or leave it out, api=None"
-        )
 
 
 def _start(adapters: Sequence[str] | None, databases: list[URL]) -> None:

@@ -17,7 +17,7 @@ from audit_service.events.admin import AdminFilters
 from audit_service.events.errors import ErrorFilters
 from audit_service.events.logins import LoginFilters
 from audit_service.history.parameters import Paging
-from audit_service.login.reports import Report
+from audit_service.login.report import Report
 from audit_service.settings.environment import NAMES
 from audit_service.settings.table import Settings, setting_help, setting_type
 from audit_service.storage.database import Base
