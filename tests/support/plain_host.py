@@ -18,5 +18,7 @@ def plain_host(folder: Path, template: Path, name: str = "host", **config: objec
     app = Flask(name)
     app.config.update({"AUDIT_DATA_DIR": str(folder), **config})
     LoginAudit(app)
-    yield app
-    LoginAudit.close(app)
+    try:
+        yield app
+    finally:
+        LoginAudit.close(app)
