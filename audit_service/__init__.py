@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from audit_service.extension import LoginAudit
     from audit_service.receivers import record_error, stored
     from audit_service.signals import login_failed_signal, login_signal, logout_signal
-    from audit_service.storage.neighbours import include_name
+    from audit_service.storage.host_migrations import include_name
     from audit_service.vocabulary import Reason, Role
 
 __all__ = [
@@ -46,7 +46,7 @@ _MODULES = {
     "Viewer": "context",
     "audit_login": "adapters.decorator",
     "create_app": "app",
-    "include_name": "storage.neighbours",
+    "include_name": "storage.host_migrations",
     "login_failed_signal": "receivers",  # an app that forgets LoginAudit hears of it: the receivers are connected
     "login_signal": "receivers",
     "logout_signal": "receivers",

@@ -21,7 +21,7 @@ from audit_service.context import EXTENSION, AuditContext, Viewer, context_of, c
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events.base import NewEvent
 from audit_service.operations import signals
-from audit_service.operations.neighbours import migration_fault
+from audit_service.operations.host_migrations import migration_fault
 from audit_service.receivers import record_error
 from audit_service.seams import Seams
 from audit_service.settings.host import host_settings, is_short_lived, own_databases

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from audit_service.context import EXTENSION, current_context
 from audit_service.errors import NotConfiguredError
 from audit_service.events.admin import Actor
-from audit_service.operations.neighbours import migration_fault
+from audit_service.operations.host_migrations import migration_fault
 from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings, is_in_memory
 from audit_service.storage.database import make_engine, sqlite_path

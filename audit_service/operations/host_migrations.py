@@ -1,4 +1,4 @@
-"""Whether the migrations of a host app would drop the trail: they would where they see its tables."""
+"""Whether the migrations of a host app see the tables of the trail: they would drop them."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +8,7 @@ from flask import Flask
 
 from audit_service.context import context_of
 from audit_service.settings.host import SCHEMA, own_databases
-from audit_service.storage.neighbours import ONE
+from audit_service.storage.host_migrations import SAMPLE
 from audit_service.trail.identity import target_of
 
 
@@ -35,11 +35,14 @@ def migration_fault(app: Flask) -> str | None:
 
 
 def _leaves_out(arguments: dict[str, Any]) -> bool:
-    """Tell whether a hook of the app itself leaves a table of the trail out; one that fails does not."""
-    parents = {"schema_name": None, "table_name": ONE.name, "schema_qualified_table_name": ONE.name}
-    hooks = {"include_name": (ONE.name, "table", parents), "include_object": (ONE, ONE.name, "table", True, None)}
-    for name, what in hooks.items():
+    """Tell whether a hook of the app leaves a table of the trail out. A hook that raises is taken not to."""
+    parents = {"schema_name": None, "table_name": SAMPLE.name, "schema_qualified_table_name": SAMPLE.name}
+    hooks = {
+        "include_name": (SAMPLE.name, "table", parents),
+        "include_object": (SAMPLE, SAMPLE.name, "table", True, None),
+    }
+    for hook_name, what in hooks.items():
         with suppress(Exception):
-            if (hook := arguments.get(name)) and not hook(*what):
+            if (hook := arguments.get(hook_name)) and not hook(*what):
                 return True
     return False

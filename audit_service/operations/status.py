@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import Engine, select
 
 from audit_service.context import AuditContext, context_of
-from audit_service.operations.neighbours import migration_fault
+from audit_service.operations.host_migrations import migration_fault
 from audit_service.receivers import RECEIVERS
 from audit_service.settings.host import is_short_lived
 from audit_service.storage import schema

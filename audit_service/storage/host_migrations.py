@@ -8,7 +8,7 @@ from audit_service.storage.models import TrailHead
 from audit_service.storage.schema import VERSION_TABLE
 
 TABLES = frozenset({*Base.metadata.tables, VERSION_TABLE})
-ONE = Base.metadata.tables[TrailHead.__tablename__]  # as good as any other of them
+SAMPLE = Base.metadata.tables[TrailHead.__tablename__]  # any of them, to try hooks with
 
 
 def include_name(name: str | None, type_: str, parent_names: Mapping[str, str | None]) -> bool:  # noqa: ARG001

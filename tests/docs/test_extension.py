@@ -10,7 +10,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 
 from audit_service import LoginAudit, login_signal
-from audit_service.operations.neighbours import migration_fault
+from audit_service.operations.host_migrations import migration_fault
 from audit_service.testing import Recorded
 from tests.support.documents import blocks, section
 from tests.support.examples import started_example

@@ -10,7 +10,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import create_engine, inspect
 
 from audit_service import LoginAudit, include_name
-from audit_service.operations.neighbours import migration_fault
+from audit_service.operations.host_migrations import migration_fault
 from audit_service.storage.schema import VERSION_TABLE
 from tests.support.databases import new_postgres_database
 from tests.support.flask_commands import flask, succeed
@@ -107,7 +107,7 @@ def host(folder: Path, **arguments: object) -> Flask:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "is_said"),
+    ("arguments", "is_reported"),
     [
         ({}, True),
         ({"include_name": include_name}, False),
@@ -120,13 +120,13 @@ def host(folder: Path, **arguments: object) -> Flask:
 def test_a_hook_of_the_app_is_tried(
     tmp_path: Path,
     arguments: dict[str, object],
-    is_said: bool,
+    is_reported: bool,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where Flask-Migrate looks for an env.py
     app = host(tmp_path, **arguments)
-    assert (migration_fault(app) is not None) == is_said
+    assert (migration_fault(app) is not None) == is_reported
     app.test_client().get("/")
-    assert any("would drop the tables of the audit trail" in line for line in caplog.messages) == is_said
+    assert any("would drop the tables of the audit trail" in line for line in caplog.messages) == is_reported
     LoginAudit.close(app)
