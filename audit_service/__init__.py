@@ -47,7 +47,7 @@ _MODULES = {
     "audit_login": "adapters.decorator",
     "create_app": "app",
     "include_name": "storage.host_migrations",
-    "login_failed_signal": "receivers",  # an app that forgets LoginAudit hears of it: the receivers are connected
+    "login_failed_signal": "receivers",  # with their receivers: sending one without LoginAudit raises
     "login_signal": "receivers",
     "logout_signal": "receivers",
     "record_error": "receivers",

@@ -115,12 +115,12 @@ def own() -> str:
 
     with cooked.connected_to(praise):  # for the time of the block
         send("sent by ada", "ada")
-        send("sent by no one")
+        send("sent without a sender")
 
     with cooked.connected_to(praise, sender="ada"):  # for one sender only
         send("to a receiver of ada's, by ada", "ada")
         send("to a receiver of ada's, by bob", "bob")
-        send("to a receiver of ada's, by no one")
+        send("to a receiver of ada's, without a sender")
 
     def local(sender: object, dish: str) -> str:
         return praise(sender, dish)
