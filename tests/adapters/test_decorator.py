@@ -112,7 +112,7 @@ def test_what_a_login_function_does_is_the_event(is_async: bool) -> None:
         assert logins(app, "outcome", "reason") == [event for _answer, expected in ANSWERS for event in expected]
 
 
-def test_a_function_that_a_view_calls_says_none_for_nobody() -> None:
+def test_a_function_that_returns_none_is_a_failure() -> None:
     app = Flask(__name__)
     app.config.update(SECRET_KEY="a host's own", TESTING=True)
     LoginAudit(app)

@@ -64,13 +64,13 @@ def test_a_login_names_its_provider(provider: str) -> None:
         assert logins(app, *FIELDS) == [("success", None, "ada", "oauth", PROVIDER)]
 
 
-def test_a_user_whom_the_app_does_not_admit_has_failed(provider: str) -> None:
+def test_a_user_that_the_app_does_not_admit_is_a_failure(provider: str) -> None:
     with closing_trail(create_app(provider, admits=False)) as app:
         come_back(app, code="good")
         assert logins(app, *FIELDS) == [("failure", "denied", "", "oauth", PROVIDER)]
 
 
-def test_a_user_who_refuses_has_failed(provider: str) -> None:
+def test_a_refusal_by_the_user_is_a_failure(provider: str) -> None:
     with closing_trail(create_app(provider)) as app:
         come_back(app, error="access_denied")
         details = {**PROVIDER, "error": "access_denied"}

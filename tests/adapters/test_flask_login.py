@@ -180,7 +180,7 @@ def test_a_logout_goes_on_when_it_cannot_be_recorded(caplog: pytest.LogCaptureFi
     assert "is lost: logout, success" in caplog.text
 
 
-def test_an_error_names_the_user_who_met_it(app: Flask) -> None:
+def test_an_error_event_has_the_name_of_the_user(app: Flask) -> None:
     for name in ("ada", "gone"):  # the second one only the session knows
         client = app.test_client()
         login(client, name)
@@ -190,7 +190,7 @@ def test_an_error_names_the_user_who_met_it(app: Flask) -> None:
     assert names == ["ada", "gone", None]
 
 
-def test_an_app_without_adapters_tells_itself() -> None:
+def test_an_app_without_adapters_sends_its_own_signals() -> None:
     app = Flask(__name__)
     app.config.update(SECRET_KEY="a host's own", TESTING=True)
     manager = LoginManager(app)

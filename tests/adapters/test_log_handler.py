@@ -103,7 +103,7 @@ def test_what_goes_wrong_in_recording_is_logged(
     assert "an exception could not be recorded" in caplog.text
 
 
-def test_told_of_in_every_way_it_is_one_event(host: Flask, listen: Listen) -> None:
+def test_an_exception_recorded_in_every_way_is_one_event(host: Flask, listen: Listen) -> None:
     """The app's log has it, too, when it was not caught: Flask logs it."""
 
     @host.get("/cake")

@@ -127,7 +127,7 @@ def test_a_time_that_the_clock_showed_twice(app: Flask, file: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [["--timezone", "Mars"], ["--timezone", "../x"], ["--encoding", "utf-16"]])
-def test_bad_options(file: Path, options: list[str]) -> None:
+def test_bad_options_are_refused(file: Path, options: list[str]) -> None:
     assert run("import", "text", str(file), *options).exit_code == 2
 
 

@@ -90,7 +90,7 @@ def test_a_broken_session_viewer_opens_nothing(app: Flask) -> None:
     LoginAudit.close(app)
 
 
-def test_the_callables_that_have_a_say(app: Flask) -> None:
+def test_the_callables_change_what_is_recorded(app: Flask) -> None:
     (callables,) = code("Callables")
     exec(callables, {"app": app})
     login_signal.send(app, username="health-check")

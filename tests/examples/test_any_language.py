@@ -84,7 +84,7 @@ def listening(*statuses: int) -> Iterator[tuple[str, list[Any]]]:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_what_is_not_answered_is_sent_again_under_its_id(program: str) -> None:
+def test_a_report_without_an_answer_is_sent_again_under_its_id(program: str) -> None:
     with listening(503, 200) as (url, sent):
         done = run(program, 'a"b\\c', "success", "192.0.2.7", url=url)
     assert done.returncode == 0, done.stderr
@@ -95,7 +95,7 @@ def test_what_is_not_answered_is_sent_again_under_its_id(program: str) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_what_is_refused_is_not(program: str) -> None:
+def test_a_refused_report_is_not_sent_again(program: str) -> None:
     with listening(422) as (url, sent):
         done = run(program, "ada", "success", "192.0.2.7", url=url)
     assert (done.returncode != 0, done.stdout.strip(), len(sent)) == (True, "", 1)

@@ -21,7 +21,7 @@ def add_logins(app: Flask, path: str = "/api/logins") -> None:
     app.add_url_rule(path, view_func=lambda **_: "the host's own", endpoint="own_logins")
 
 
-def test_elsewhere(app: Flask) -> None:
+def test_the_api_can_be_put_elsewhere(app: Flask) -> None:
     add_logins(app)
     LoginAudit(app, api="/audit/api")
     assert history(app, "/audit/api/logins") == []
@@ -34,7 +34,7 @@ def test_elsewhere(app: Flask) -> None:
     LoginAudit.close(app)
 
 
-def test_nowhere(app: Flask) -> None:
+def test_the_api_can_be_left_out(app: Flask) -> None:
     LoginAudit(app, api=None)
     assert [rule.rule for rule in app.url_map.iter_rules() if "static" not in rule.rule] == []
     assert app.test_client().get("/api/logins").status_code == 404

@@ -111,7 +111,7 @@ def test_a_database_that_is_named_too_late_is_said(tmp_path: Path, caplog: pytes
     LoginAudit.close(app)
 
 
-def test_what_is_named_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_database_comes_before_the_apps_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for own in ("postgresql://127.0.0.1:1/shop", "mysql+nothing://u@h/shop", "sqlite:///shop.db"):
         monkeypatch.setenv("AUDIT_DATABASE_URL", f"sqlite:///{tmp_path}/by_setting.db")
         app = host(tmp_path, SQLALCHEMY_DATABASE_URI=own)
@@ -193,7 +193,7 @@ def test_a_file_outside_the_data_folder_is_made_when_that_is_meant(tmp_path: Pat
     assert "(was empty)" in succeed(folder, "audit", "migrate", "--yes")
 
 
-def test_an_app_that_forgets_login_audit_hears_of_it() -> None:
+def test_a_signal_in_an_app_without_login_audit_raises() -> None:
     app = Flask("forgetful")
 
     @app.post("/enter")
@@ -206,7 +206,7 @@ def test_an_app_that_forgets_login_audit_hears_of_it() -> None:
     assert app.test_client().post("/enter").status_code == 500
 
 
-def test_a_view_that_has_not_committed_is_told_which_line_to_move(
+def test_the_log_names_the_line_of_a_view_that_has_not_committed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = host(tmp_path, SQLALCHEMY_DATABASE_URI="sqlite:///shop.db", AUDIT_WRITE_TIMEOUT=0.4)
