@@ -123,6 +123,8 @@ class LoginAudit:
             app.register_blueprint(api.blueprint, url_prefix=self._api)
             require_own_addresses(app)
         signals.trace(app)
+        if settings.unavailable == "allow":
+            app.logger.warning("logins go on when they cannot be recorded, and are then lost (AUDIT_UNAVAILABLE=allow)")
         app.register_error_handler(AuditUnavailable, problem)  # 503: the app may register its own instead
         if is_host:
             app.cli.add_command(audit)

@@ -271,6 +271,11 @@ def test_a_temporary_trail_is_migrated_and_vanishes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_setting_that_may_lose_events_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    LoginAudit(host(tmp_path, TESTING=True, AUDIT_UNAVAILABLE="allow"))
+    assert "logins go on when they cannot be recorded, and are then lost (AUDIT_UNAVAILABLE=allow)" in caplog.text
+
+
 def test_a_forked_process_leaves_the_temporary_trail(tmp_path: Path) -> None:
     code = "import app, os, sys; pid = os.fork(); pid or sys.exit(); os.waitpid(pid, 0); print(app.left())"
     (tmp_path / "app.py").write_text(
