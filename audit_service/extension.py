@@ -116,7 +116,7 @@ class LoginAudit:
         celery_jobs.connect(app)
         # Not only with the first request: before-request functions of the app may run before ours, and log a user in.
         context_of(app).adapters.update(finding.connect(app, self._adapters, is_complete=False))
-        app.before_request(partial(_start, self._adapters, own_databases(app)))
+        app.before_request(partial(_start, self._adapters, own_databases(app), set()))
         app.after_request(finding.end_request)
         app.teardown_appcontext(end_reading)
         if self._api is not None:
@@ -155,20 +155,19 @@ class LoginAudit:
             context.login_log.close()
 
 
-def _start(adapters: Sequence[str] | None, databases: list[URL]) -> None:
-    """Connect the *adapters* and start the recorder with a process's first request.
+def _start(adapters: Sequence[str] | None, databases: list[URL], begun: set[int]) -> None:
+    """Connect the *adapters* and start the recorder with a process's first request; *begun* has the processes' ids.
 
     By then the app is complete; and events in the spool need no login to be moved into the trail. An error is logged if
     the app's databases are not the *databases* that it had when the trail was set up, or if its migrations would drop
     the trail.
     """
     context = current_context()
-    if not context.recorder.is_running():
+    if os.getpid() not in begun:  # the recorder may run already: an event can come before the first request
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented
         require_own_addresses(app)
         context.adapters.update(finding.connect(app, adapters, is_complete=True))
         signals.trace(app)  # those of modules that were imported meanwhile, too
-        context.recorder.start()
         if own_databases(app) != databases:
             app.logger.error(
                 "the app's database was named after LoginAudit(app): the trail is at %s all the same. Name it before, "
@@ -177,6 +176,8 @@ def _start(adapters: Sequence[str] | None, databases: list[URL]) -> None:
             )
         if fault := migration_fault(app):
             app.logger.error(fault)
+        begun.add(os.getpid())
+    context.recorder.start()
     finding.start_request()
 
 
@@ -200,18 +201,17 @@ def _prepare_database(app: Flask) -> None:
         app.logger.error("the audit trail of %r at %s: %s", app.name, audit.recorder.identity.target, fault)
 
 
-def _throw_away(recorder: Recorder, folder: Path, process: int) -> None:
-    """End the threads of an app that is gone, and remove its temporary folder, in the *process* that made it.
+def _throw_away(recorder: Recorder, folder: Path, owner: int) -> None:
+    """End the threads of an app that is gone, and remove its temporary folder; not in a fork of its *owner*'s process.
 
-    A process that was forked from it has the app, too, and ends before it.
+    A fork shares the folder with the process that has made the app.
     """
-    if os.getpid() != process:
-        return
     if threading.current_thread().name.startswith("audit-"):  # one of these has found that it is gone, and cannot wait
-        threading.Thread(target=_throw_away, args=(recorder, folder, process)).start()
+        threading.Thread(target=_throw_away, args=(recorder, folder, owner)).start()
         return
     recorder.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_serving() -> bool:

@@ -1,5 +1,7 @@
 """The tests of a host: they need neither a database nor a migration, and read what was recorded."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 pytest_plugins = ["pytester"]
@@ -58,6 +60,19 @@ def test_login(app, recorded, name):
     assert [event.exception_type for event in recorded.errors] == ["ZeroDivisionError"]
     assert recorded.admin_events == []
 """
+FORK = """
+import os, sys
+from app import create_app
+from audit_service.testing import Recorded
+
+app = create_app()
+if not (child := os.fork()):
+    app.test_client().post("/enter", data={"name": "ada", "password": "open sesame"})
+    sys.exit()
+os.waitpid(child, 0)
+app.test_client().post("/enter", data={"name": "bob", "password": "open sesame"})
+print([event.username for event in Recorded(app).logins])
+"""
 
 
 def test_the_fixture_lists_what_was_recorded_in_each_test(pytester: object) -> None:
@@ -67,3 +82,9 @@ def test_the_fixture_lists_what_was_recorded_in_each_test(pytester: object) -> N
     done = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider", "-p", "no:xdist")  # type: ignore[attr-defined]
     done.assert_outcomes(passed=3)
     assert not (folder / "instance").exists()
+
+
+def test_a_fork_that_ends_leaves_the_trail_to_its_parent(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    done = subprocess.run([sys.executable, "-c", FORK], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "['ada', 'bob']\n", done.stderr
