@@ -12,8 +12,9 @@ from uuid import UUID
 
 from blinker import ANY, NamedSignal
 from flask import Flask, current_app, got_request_exception
+from werkzeug.local import LocalProxy
 
-from audit_service.context import EXTENSION, AuditContext, context_of, current_context
+from audit_service.context import EXTENSION, context_of, current_context
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from audit_service.events import request_info
 from audit_service.events.logins import NewLogin
@@ -101,8 +102,9 @@ def record_error(error: BaseException, app: Flask | None = None) -> None:
     because it is logged or raised once more, is one event, unless another exception came between. An exception in the
     recording is logged, not raised. Raises ``NotConfiguredError`` if the app has no trail.
     """
-    audit = context_of(app or current_app)
-    told_now = told()
+    app = _app_of(app)
+    audit = context_of(app)
+    told_now = told(app)
     if error is told_now.last_error:
         return
     told_now.last_error = error
@@ -136,8 +138,11 @@ RECEIVERS: dict[NamedSignal, Callable[..., Any]] = {
 }
 
 
-def _context(sender: object) -> AuditContext:
-    return context_of(sender if isinstance(sender, Flask) else current_app)
+def _app_of(sender: object) -> Flask:
+    """Return the app that *sender* is, itself or by a proxy; for any other sender the current one."""
+    app = sender if isinstance(sender, Flask) else current_app
+    found: Flask = app._get_current_object() if isinstance(app, LocalProxy) else app  # noqa: SLF001 - documented
+    return found
 
 
 def _record(
@@ -154,7 +159,8 @@ def _record(
             _warn(f"the signal {signal.name!r} takes no argument {name!r}: it is ignored", name, known)
     if not isinstance(username, str | int):
         raise TypeError(f"username must be a text, not {type(username).__name__}")
-    audit = _context(sender)
+    app = _app_of(sender)
+    audit = context_of(app)
     action, outcome = _EVENTS[signal]
     method = arguments.get("method")
     is_unknown = reason is Reason.UNKNOWN_USER
@@ -173,7 +179,7 @@ def _record(
         details=normal_details(arguments.get("details")),
     )
     event_id = audit.record_of_app(event)
-    told().recorded.add((action, outcome))
+    told(app).recorded.add((action, outcome))
     return event_id
 
 

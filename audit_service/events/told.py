@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import has_request_context
+from flask import Flask, has_request_context
+from flask.globals import request_ctx
 
 from audit_service.events import request_info
 from audit_service.vocabulary import Action, Outcome
@@ -31,12 +32,13 @@ class Told:
         return what in self.recorded or any(pending == what for pending, _username in self.pending)
 
 
-def told() -> Told:
-    """Return what has been told in the current request; outside of a request, an empty one that is not kept.
+def told(app: Flask | None = None) -> Told:
+    """Return what has been told in the current request of *app*, by default of the app whose request it is.
 
-    It is kept with the request: an app context can last for several.
+    Outside of a request, nothing has. It is kept with the request: an app context can last for several.
     """
     if not has_request_context():
         return Told()
-    found: Told = request_info.real_request().environ.setdefault(_TOLD, Told())
+    key = f"{_TOLD}.{id(app or request_ctx.app)}"
+    found: Told = request_info.real_request().environ.setdefault(key, Told())
     return found

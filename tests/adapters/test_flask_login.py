@@ -8,7 +8,7 @@ from flask import Flask, request
 from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, current_user, login_required, login_user, logout_user
 
-from audit_service import LoginAudit, login_failed_signal, login_signal
+from audit_service import LoginAudit, login_failed_signal, login_signal, record_error
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from tests.support.told import closing_trail, errors, logins, lose_database
 
@@ -210,3 +210,33 @@ def test_an_adapter_without_its_library_is_refused() -> None:
         app.test_client().get("/")
     with pytest.raises(NotConfiguredError, match="there is no adapter 'flask-logon'"):
         LoginAudit(adapters=["flask-logon"])
+
+
+def test_an_event_before_the_first_request_keeps_no_adapter_from_being_found() -> None:
+    with closing_trail(create_app(audit_first=True)) as app:
+        with app.app_context():
+            login_signal.send(app, username="at the start")
+        app.test_client().post("/login", data={"name": "ada"})
+        assert logins(app, "username") == [("at the start",), ("ada",)]
+
+
+def test_what_is_told_of_another_app_is_not_taken_for_this_ones() -> None:
+    with closing_trail(create_app()) as app, closing_trail(create_app()) as other:
+        error = RuntimeError("of both")
+
+        @app.post("/both")
+        def both() -> str:
+            login_signal.send(other, username="bob")
+            login_user(User("ada"))
+            return "welcome"
+
+        @app.get("/broken-in-both")
+        def broken_in_both() -> str:
+            record_error(error, other)
+            raise error
+
+        client = app.test_client()
+        client.post("/both")
+        client.get("/broken-in-both")
+        assert (logins(app, "username"), logins(other, "username")) == ([("ada",)], [("bob",)])
+        assert errors(app, "message") == errors(other, "message") == [("of both",)]
