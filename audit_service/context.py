@@ -112,14 +112,14 @@ class AuditContext:
         return target.username
 
     def _record_broken_seam(self, error: Exception) -> None:
-        logger.warning(
-            "identify, exclude or transform of the app %r has failed: %s: %s",
-            self.app_name,
-            type(error).__name__,
-            error,
-        )
-        if self._is_admitted(error):
-            self.record(new_error(self.app_name, error, request_info.client(), request_info.target()))
+        """Record the *error* of a callable of the app; when that cannot be done either, only the log has it."""
+        name, message = type(error).__name__, tracebacks.message(error)
+        logger.warning("identify, exclude or transform of the app %r has failed: %s: %s", self.app_name, name, message)
+        try:
+            if self._is_admitted(error):
+                self.record(new_error(self.app_name, error, request_info.client(), request_info.target()))
+        except AuditUnavailable as unavailable:
+            logger.warning("the failure of a callable of %r is not recorded: %s", self.app_name, unavailable)
 
     def _is_admitted(self, error: BaseException) -> bool:
         return self.repeats.admit(Bug(tracebacks.fingerprint(error), tracebacks.exception_type(error)))

@@ -8,19 +8,27 @@ from flask import Request
 from msgspec.structs import replace
 
 from audit_service.events.base import NewEvent
+from audit_service.events.request_info import parse_address, parse_network
 from audit_service.values import limits
 from audit_service.values.details import normal_details
-from audit_service.values.text import clean
+from audit_service.values.text import clean, clean_lines
 
 _LENGTHS = {
     "username": limits.USERNAME,
+    "actor": limits.USERNAME,
+    "target": limits.TARGET,
     "app": limits.APP,
+    "request_id": limits.REQUEST_ID,
     "user_agent": limits.USER_AGENT,
     "method": limits.METHOD,
-    "message": limits.MESSAGE,
+    "exception_type": limits.EXCEPTION_TYPE,
+    "fingerprint": limits.FINGERPRINT,
+    "http_method": limits.HTTP_METHOD,
     "path": limits.PATH,
     "endpoint": limits.ENDPOINT,
 }
+_LENGTHS_OF_LINES = {"message": limits.MESSAGE, "traceback": limits.TRACEBACK}
+_ADDRESSES = {"remote_addr": parse_address, "network": parse_network}
 
 
 @dataclass(frozen=True)
@@ -59,9 +67,13 @@ def _checked(event: NewEvent, before: NewEvent) -> NewEvent:
     if type(event) is not type(before) or (event.id, event.timestamp) != (before.id, before.timestamp):
         raise TypeError("transform must return the event that it was given, with the same id and timestamp")
     msgspec.convert(msgspec.to_builtins(event), type(event))
+    for name, parse in _ADDRESSES.items():
+        if (address := getattr(event, name, None)) is not None and parse(address) != address:
+            raise ValueError(f"{name} must be an address in its canonical form, or None")
     texts = {
-        name: clean(text, length)
-        for name, length in _LENGTHS.items()
+        name: clean_text(text, length)
+        for lengths, clean_text in ((_LENGTHS, clean), (_LENGTHS_OF_LINES, clean_lines))
+        for name, length in lengths.items()
         if isinstance(text := getattr(event, name, None), str)
     }
     details = getattr(event, "details", None)
