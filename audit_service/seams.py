@@ -28,7 +28,7 @@ _LENGTHS = {
     "endpoint": limits.ENDPOINT,
 }
 _LENGTHS_OF_LINES = {"message": limits.MESSAGE, "traceback": limits.TRACEBACK}
-_ADDRESSES = {"remote_addr": parse_address, "network": parse_network}
+_ADDRESSES: dict[str, Callable[[str], str | None]] = {"remote_addr": parse_address, "network": parse_network}
 
 
 @dataclass(frozen=True)
