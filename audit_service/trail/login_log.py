@@ -66,4 +66,4 @@ class _LineFile(WatchedFileHandler):
 
 
 def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    return os.open(path, flags | os.O_NONBLOCK, 0o600)  # a pipe that nobody reads is an error, not a wait

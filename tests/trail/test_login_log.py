@@ -1,6 +1,7 @@
 """``AUDIT_LOGIN_LOG``: a line of text for each login, beside the trail."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,3 +96,14 @@ def test_a_full_disk_loses_no_event(logged: Flask, caplog: pytest.LogCaptureFixt
     log_in(logged, "ada")
     assert "No space left on device" in caplog.text
     assert context_of(logged).recorder.counters.recorded == 1
+
+
+def test_a_pipe_that_nobody_reads_keeps_no_login_waiting(
+    logged: Flask, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.mkfifo(file)
+    thread = threading.Thread(target=log_in, args=(logged, "ada"), daemon=True)
+    thread.start()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    assert f"AUDIT_LOGIN_LOG: {file} cannot be written" in caplog.text
