@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from flask import current_app, has_request_context, request, session
+from flask import current_app, has_request_context, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from audit_service.adapters.telling import FAILURE, LOGIN
+from audit_service.adapters.telling import FAILURE, LOGIN, empty_session
 from audit_service.errors import AuditUnavailable
 from audit_service.events.told import told
 from audit_service.signals import login_failed_signal, login_signal
@@ -41,8 +41,9 @@ def audit_login(
     ``provider_error``, else ``other``. Any other exception is a failure, too, ``provider_error``, and is raised again.
     A GET for a view that also takes POST shows its form, and is not recorded.
 
-    When a login cannot be recorded, the session is emptied and ``AuditUnavailable`` raised. When a failure cannot be
-    recorded, that is logged. A login or a failure that the function has sent a signal of is not recorded again.
+    When a login cannot be recorded, the session is emptied, and what has failed is raised, such as
+    ``AuditUnavailable``. When a failure cannot be recorded, that is logged. A login or a failure that the function has
+    sent a signal of is not recorded again.
     """
     audited = _Audited(username, method, {**_REASONS, **(reasons or {})})
 
@@ -92,9 +93,9 @@ class _Audited:
             return
         try:
             login_signal.send(username=self.username(), method=self.method)
-        except AuditUnavailable:
+        except Exception:  # or the user has no name, or one that is no text
             if has_request_context():
-                session.clear()
+                empty_session()
             raise
 
     def _record_failure(self, reason: Reason) -> None:

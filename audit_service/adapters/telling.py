@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, request, session
 
+from audit_service.context import current_context
 from audit_service.errors import AuditUnavailable
 from audit_service.events.told import What, told
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
@@ -68,12 +69,21 @@ def record_told(response: Response) -> Response:
             continue
         try:
             _SIGNALS[what].send(app, username=username, **{**told_now.defaults, **arguments})
-        except AuditUnavailable as error:
+        except Exception as error:
+            if not isinstance(error, AuditUnavailable):
+                logger.exception("an event of a login library could not be recorded")
+                if what in told_now.recorded or current_context().settings.unavailable == "allow":
+                    continue  # another receiver of the signal has failed, or the login goes on without its event
+                error = AuditUnavailable(f"the event could not be recorded: {type(error).__name__}")
             if what == LOGIN:
-                session.clear()
+                empty_session()
                 response = app.make_response(app.handle_user_exception(error))
             else:  # what has failed or ended stays so
                 logger.critical("an event of %r is lost: %s, %s: %s", app.name, *what, error)
-        except Exception:
-            logger.exception("a login that a library has told of could not be recorded")
     return response
+
+
+def empty_session() -> None:
+    """Take back what a login has left in the session, if the app has one."""
+    if session:  # that of an app without a secret key cannot be emptied, and holds nothing
+        session.clear()

@@ -129,3 +129,26 @@ def test_a_function_that_returns_none_is_a_failure() -> None:
             ("login", "success", None, "ada", "ldap"),
             ("login", "failure", "denied", "eve", "ldap"),
         ]
+
+
+def test_a_login_whose_user_has_no_name_leaves_no_session() -> None:
+    with closing_trail(create_app()) as app:
+
+        @app.post("/by-mail")
+        @audit_login(username=lambda: request.json["username"])
+        def by_mail() -> str:
+            session["user"] = request.json["email"]
+            return "welcome"
+
+        client = app.test_client()
+        assert client.post("/by-mail", json={"email": "ada@example.com"}).status_code == 500
+        with client.session_transaction() as found:
+            assert "user" not in found
+
+
+def test_without_the_database_an_app_without_sessions_answers_503() -> None:
+    with closing_trail(create_app(AUDIT_WRITE_TIMEOUT=0.1)) as app:
+        app.secret_key = None
+        app.add_url_rule("/token", view_func=audit_login(username=lambda: "ada")(lambda: "a token"), methods=["POST"])
+        lose_database(app)
+        assert app.test_client().post("/token").status_code == 503

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, current_user, login_required, login_user, logout_user
 
 from audit_service import LoginAudit, login_failed_signal, login_signal, record_error
+from audit_service.adapters.telling import make_known
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from tests.support.told import closing_trail, errors, logins, lose_database
 
@@ -240,3 +241,19 @@ def test_what_is_told_of_another_app_is_not_taken_for_this_ones() -> None:
         client.get("/broken-in-both")
         assert (logins(app, "username"), logins(other, "username")) == ([("ada",)], [("bob",)])
         assert errors(app, "message") == errors(other, "message") == [("of both",)]
+
+
+def test_a_login_that_fails_to_be_recorded_for_any_reason_does_not_happen() -> None:
+    with closing_trail(create_app()) as app:
+
+        @app.post("/too-much")
+        def too_much() -> str:
+            make_known(details={"more than": "an event takes" * 1000})
+            login_user(User("ada"))
+            return "welcome"
+
+        client = app.test_client()
+        assert client.post("/too-much").status_code == 503
+        with client.session_transaction() as found:
+            assert "_user_id" not in found
+        assert logins(app) == []
