@@ -97,19 +97,19 @@ class AuditContext:
     def record_error(self, error: BaseException, client: Client, target: Target) -> None:
         """Record an exception that happened in a request of *client* for *target*, or count it as a repetition."""
         if self._is_admitted(error):
-            target = replace(target, username=self._user(target))
+            name = self.identify()
+            target = replace(target, username=target.username if name is None else name)
             self.record_of_app(new_error(self.app_name, error, client, target))
 
-    def _user(self, target: Target) -> str | None:
-        """Return the name of the current request's user by ``identify``, else by the session."""
+    def identify(self) -> str | None:
+        """Return the name of the current request's user, None if the app does not tell it or fails to."""
         if self.seams.identify and has_request_context():
             try:
                 name = self.seams.identify(request_info.real_request())
+                return None if name is None else clean(str(name), limits.USERNAME)
             except Exception as error:  # noqa: BLE001 - the app's own code
                 self._record_broken_seam(error)
-            else:
-                return target.username if name is None else clean(str(name), limits.USERNAME)
-        return target.username
+        return None
 
     def _record_broken_seam(self, error: Exception) -> None:
         """Record the *error* of a callable of the app; when that cannot be done either, only the log has it."""

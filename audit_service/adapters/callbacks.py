@@ -9,7 +9,8 @@ from flask import Response, current_app, request
 from audit_service.adapters import flask_login
 from audit_service.adapters.telling import FAILURE, LOGIN, LOGOUT, is_told, set_defaults, tell
 from audit_service.context import current_context
-from audit_service.events import request_info
+from audit_service.values import limits
+from audit_service.values.text import clean
 from audit_service.vocabulary import Method, Reason
 
 _BEFORE = "audit_service.user_before_callback"
@@ -30,7 +31,7 @@ def end(response: Response) -> None:
     if provider is None or any(is_told(what) for what in (LOGIN, FAILURE, LOGOUT)):
         return
     before, now = request.environ[_BEFORE], _user()
-    error = request.args.get("error")
+    error = clean(request.args.get("error", ""), limits.UNKNOWN_REASON)
     if error:
         reason = Reason.DENIED if error == "access_denied" else Reason.PROVIDER_ERROR
         tell(FAILURE, now or "", reason=reason, details={"provider": provider, "error": error})
@@ -43,8 +44,7 @@ def end(response: Response) -> None:
 
 
 def _user() -> str | None:
-    identify = current_context().seams.identify
-    return identify(request_info.real_request()) if identify else None
+    return current_context().identify()
 
 
 def _can_identify() -> bool:

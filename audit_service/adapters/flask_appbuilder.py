@@ -9,6 +9,8 @@ from audit_service.adapters.flask_login import NAME as FLASK_LOGIN
 from audit_service.adapters.flask_login import identify, name_of
 from audit_service.adapters.telling import FAILURE, LOGIN, is_told, set_defaults, tell, typed
 from audit_service.events import request_info
+from audit_service.values import limits
+from audit_service.values.text import clean
 from audit_service.vocabulary import Method, Reason
 
 NAME = "flask-appbuilder"
@@ -35,7 +37,8 @@ def at_start() -> None:
     if _is_login(manager):
         method = _METHODS.get(manager.auth_type)
         provider = (request.view_args or {}).get("provider")
-        set_defaults(method=method, **({"details": {"provider": provider}} if provider else {}))
+        details = {"details": {"provider": clean(provider, limits.UNKNOWN_REASON)}} if provider else {}
+        set_defaults(method=method, **details)
 
 
 def at_end(response: Response) -> None:

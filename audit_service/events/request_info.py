@@ -132,15 +132,19 @@ def target() -> Target:
 
 
 def _session_username() -> object:
-    """Return the ``username`` of the session, without a trace: Flask adds ``Vary`` to answers that have read it."""
+    return read_session().get("username")
+
+
+def read_session() -> dict[str, object]:
+    """Return what the session has, without a trace: Flask adds ``Vary`` to answers that have read it."""
     context = vars(request_ctx._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - documented
     session: SessionMixin | None = context.get("_session") or context.get("session")  # before Flask 3.1.3
     if not session:
-        return None
+        return {}
     was_accessed = session.accessed
-    name: object = session.get("username")
+    found = dict(session)
     session.accessed = was_accessed
-    return name
+    return found
 
 
 def real_request() -> Request:

@@ -1,10 +1,12 @@
 """Authlib's client for Flask, as its documentation begins, and a provider that really runs."""
 
+from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 import pytest
 from authlib.integrations.flask_client import OAuth, OAuthError
-from flask import Flask, redirect, session, url_for
+from flask import Flask, Request, redirect, request, session, url_for
 from flask_login import LoginManager, UserMixin, login_user
 
 from audit_service import LoginAudit
@@ -17,7 +19,14 @@ class User(UserMixin):
         self.id = name
 
 
-def create_app(provider: str, *, with_flask_login: bool = True, handles: bool = False, **settings: object) -> Flask:
+def create_app(
+    provider: str,
+    *,
+    with_flask_login: bool = True,
+    handles: bool = False,
+    identify: Callable[[Request], str | None] = lambda _request: session.get("user"),
+    **settings: object,
+) -> Flask:
     app = Flask(__name__)
     app.config.update(SECRET_KEY="a host's own", TESTING=True, PROPAGATE_EXCEPTIONS=False, **settings)
     if with_flask_login:
@@ -31,13 +40,13 @@ def create_app(provider: str, *, with_flask_login: bool = True, handles: bool = 
         authorize_url=f"{provider}/authorize",
         api_base_url=f"{provider}/",
     )
-    LoginAudit(app, identify=None if with_flask_login else lambda _request: session.get("user"))
+    LoginAudit(app, identify=None if with_flask_login else identify)
 
     @app.get("/login")
     def login() -> Any:
         return oauth.my_company.authorize_redirect(url_for("authorize", _external=True))
 
-    @app.get("/authorize")
+    @app.route("/authorize", methods=["GET", "POST"])
     def authorize() -> Any:
         oauth.my_company.authorize_access_token()
         name = oauth.my_company.get("user").json()["username"]
@@ -110,3 +119,45 @@ def test_without_the_database_the_login_is_as_the_setting_says(provider: str, un
         assert client.get("/authorize", query_string={"code": "good", **state}).status_code == status
         with client.session_transaction() as found:
             assert ("_user_id" in found) is (unavailable == "allow")
+
+
+def test_a_login_is_told_of_where_identify_fails_before_it(provider: str) -> None:
+    app = create_app(provider, with_flask_login=False, identify=lambda _request: session["user"])
+    with closing_trail(app):
+        client = app.test_client()
+        client.get("/authorize", query_string={"code": "good", **begin_login(client, "/login")})
+        assert logins(app, *FIELDS) == [("success", None, "ada", "oauth", PROVIDER)]
+        assert errors(app, "exception_type", "message") == [("KeyError", "'user'")]
+
+
+def test_an_error_of_any_length_is_a_failure(provider: str) -> None:
+    with closing_trail(create_app(provider)) as app:
+        client = app.test_client()
+        client.get("/authorize", query_string={"error": "x" * 5000, **begin_login(client, "/login")})
+        assert logins(app, *FIELDS) == [("failure", "provider_error", "", "oauth", {**PROVIDER, "error": "x" * 255})]
+
+
+def test_a_provider_may_answer_with_a_form(provider: str) -> None:
+    with closing_trail(create_app(provider)) as app:
+        client = app.test_client()
+        client.post("/authorize", data={"code": "good", **begin_login(client, "/login")})
+        assert logins(app, *FIELDS) == [("success", None, "ada", "oauth", PROVIDER)]
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_body_is_left_to_the_view(provider: str, has_begun: bool) -> None:
+    with closing_trail(create_app(provider)) as app:
+
+        @app.post("/raw")
+        def raw() -> bytes:
+            return request.get_data()
+
+        @app.post("/stream")
+        def stream() -> bytes:
+            return request.stream.read()
+
+        client = app.test_client()
+        if has_begun:
+            begin_login(client, "/login")
+        assert client.post("/raw", data={"state": "of mind"}).text == "state=of+mind"
+        assert "of mind" in client.post("/stream", data={"state": (BytesIO(b"of mind"), "file")}).text

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, current_user, login_required, login_user, logout_user
 
 from audit_service import LoginAudit, login_failed_signal, login_signal, record_error
-from audit_service.adapters.telling import make_known
+from audit_service.adapters.telling import set_defaults
 from audit_service.errors import AuditUnavailable, NotConfiguredError
 from tests.support.told import closing_trail, errors, logins, lose_database
 
@@ -248,7 +248,7 @@ def test_a_login_that_fails_to_be_recorded_for_any_reason_does_not_happen() -> N
 
         @app.post("/too-much")
         def too_much() -> str:
-            make_known(details={"more than": "an event takes" * 1000})
+            set_defaults(details={"more than": "an event takes" * 1000})
             login_user(User("ada"))
             return "welcome"
 
