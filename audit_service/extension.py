@@ -68,7 +68,8 @@ class LoginAudit:
         current request's session, or None; without it only tokens open the API. ``seams.Seams`` explains *identify*,
         *transform* and *exclude*. *adapters* names those to use; None is those of all libraries that are set up.
 
-        Raises ``NotConfiguredError`` for an adapter that does not exist, and as ``init_app`` does if *app* is given.
+        Raises ``NotConfiguredError`` for an adapter that does not exist and a path that is none, and as ``init_app``
+        does if *app* is given.
         """
         self._url = url
         self._engine = engine
@@ -77,6 +78,8 @@ class LoginAudit:
         self._seams = Seams(identify or flask_login.identify, transform, exclude)
         self._adapters = adapters
         finding.check_names(adapters or ())
+        if api and (not api.startswith("/") or "<" in api):
+            raise NotConfiguredError(f"api must be a path such as '/audit/api', or None, not {api!r}")
         if app is not None:
             self.init_app(app)
 

@@ -39,7 +39,7 @@ def status_of(app: Flask) -> dict[str, str]:
 def _note(app: Flask, audit: AuditContext) -> str:
     if is_short_lived(app):
         return " (temporary: the app is tested, or its own database is in memory)"
-    schemas = str(audit.settings.url.query.get("options", "")).partition("search_path=")[2]
+    schemas = str(audit.settings.url.query.get("options", "")).rpartition("search_path=")[2]  # the last one counts
     return f" (schema {schemas})" if schemas else ""
 
 

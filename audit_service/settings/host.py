@@ -34,7 +34,7 @@ def host_settings(app: Flask, *, url: str | URL | None = None, own: URL | None =
     """
     config = dict(app.config)
     if url is not None:
-        config["AUDIT_DATABASE_URL"] = _text(make_url(url))
+        config["AUDIT_DATABASE_URL"] = url if isinstance(url, str) else _text(url)
     settings = load_settings(config, defaults={"data_dir": app.instance_path})
     if settings.database_url:
         settings = replace(settings, database_url=_text(_placed(app, make_url(settings.database_url))))
@@ -76,7 +76,7 @@ def _placed(app: Flask, url: URL) -> URL:
 
 def _configured(config: Mapping[str, Any]) -> tuple[URL | None, Mapping[str, Any]]:
     """Return the app's own default database, and what the driver is told beside its URL."""
-    lite: Any = config.get("SQLALCHEMY_ENGINES", {}).get("default")
+    lite: Any = (config.get("SQLALCHEMY_ENGINES") or {}).get("default")
     options: Mapping[str, Any] = lite if isinstance(lite, Mapping) else config.get("SQLALCHEMY_ENGINE_OPTIONS") or {}
     url = options.get("url") or lite or config.get("SQLALCHEMY_DATABASE_URI")
     arguments = options.get("connect_args") or {}

@@ -54,3 +54,9 @@ def test_an_address_that_the_host_adds_later_stops_the_first_request(app: Flask)
     with pytest.raises(NotConfiguredError, match="'own_logins'"):
         app.test_client().get("/")
     LoginAudit.close(app)
+
+
+@pytest.mark.parametrize("path", ["audit", "/audit/<int:number>"])
+def test_what_is_no_path_is_refused(path: str) -> None:
+    with pytest.raises(NotConfiguredError, match="api must be a path such as '/audit/api', or None"):
+        LoginAudit(api=path)

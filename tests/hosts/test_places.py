@@ -296,3 +296,9 @@ def test_the_template_of_temporary_trails_is_migrated_once(tmp_path: Path, monke
     engine = make_engine(make_url(f"sqlite:///{tmp_path}/second.db"))
     assert schema.current_revision(engine) == schema.newest_revision()
     engine.dispose()
+
+
+@pytest.mark.parametrize("url", ["a secret", "postgresql://ada:a@sec:ret@localhost/shop"])
+def test_a_url_that_is_none_is_refused_without_its_password(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^AUDIT_DATABASE_URL must be a postgresql:// or sqlite:/// URL$"):
+        LoginAudit(host(tmp_path), url=url)
