@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 from flask import Flask, current_app, g, has_app_context, has_request_context, request
@@ -132,13 +133,13 @@ class AuditContext:
         else:
             self.recorder.record_all(events)
 
-    def signing_key(self) -> str:
-        """Return what signs cursors: the current app's secret key, else the one of the settings."""
-        return str(current_app.secret_key or self.settings.signing_key())
+    def signing_key(self, app: Flask | None = None) -> str:
+        """Return what signs cursors: the secret key of *app*, by default of the current one, else of the settings."""
+        return str((app or current_app).secret_key or self.settings.signing_key())
 
-    def unknown_username(self, username: str) -> str:
-        """Return what is stored for a name that matches no account."""
-        return usernames.unknown(username, self.settings.unknown_usernames, self.signing_key)
+    def unknown_username(self, username: str, app: Flask | None = None) -> str:
+        """Return what is stored for a name that matches no account of *app*, by default of the current one."""
+        return usernames.unknown(username, self.settings.unknown_usernames, partial(self.signing_key, app))
 
     def actor(self, name: str) -> Actor:
         """Return *name* as the actor of an admin event in the current request."""

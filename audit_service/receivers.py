@@ -164,10 +164,11 @@ def _record(
     action, outcome = _EVENTS[signal]
     method = arguments.get("method")
     is_unknown = reason is Reason.UNKNOWN_USER
+    name = str(username)
     client = request_info.client()
     event = NewLogin(
         app=audit.app_name,
-        username=audit.unknown_username(str(username)) if is_unknown else clean(str(username), limits.USERNAME),
+        username=audit.unknown_username(name, app) if is_unknown else clean(name, limits.USERNAME),
         remote_addr=client.remote_addr,
         network=request_info.network_of(client.remote_addr),
         request_id=client.request_id,

@@ -1,6 +1,7 @@
 """Signals and exceptions become events."""
 
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from audit_service import login_failed_signal, login_signal, logout_signal, receivers
+from audit_service import LoginAudit, login_failed_signal, login_signal, logout_signal, receivers
 from audit_service.app import db
 from audit_service.context import context_of
 from audit_service.errors import AuditUnavailable, NotConfiguredError
@@ -20,7 +21,9 @@ from audit_service.trail.repeats import WINDOW, Bug
 from audit_service.values.flood import RECORDED
 from audit_service.values.text import clean
 from audit_service.vocabulary import Action, Outcome, Reason
+from tests.support import told
 from tests.support.logins import errors, logins
+from tests.support.told import closing_trail
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -276,3 +279,16 @@ def test_the_original_error_is_never_hidden(
     assert answer.status_code == 500
     assert "an exception could not be recorded" in caplog.text
     assert "ValueError" in caplog.text
+
+
+def test_a_name_is_hashed_with_the_key_of_its_own_app() -> None:
+    first, second = Flask("first"), Flask("second")
+    for app in (first, second):
+        app.config.update(TESTING=True, SECRET_KEY=f"the key of {app.name}", AUDIT_UNKNOWN_USERNAMES="hash")
+        LoginAudit(app)
+    with closing_trail(first), closing_trail(second):
+        for context in (first.app_context(), second.app_context(), nullcontext()):
+            with context:
+                login_failed_signal.send(second, username="eve", reason=Reason.UNKNOWN_USER)
+        names = told.logins(second, "username")
+        assert (len(names), len(set(names))) == (3, 1)
