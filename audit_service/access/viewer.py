@@ -19,7 +19,7 @@ from audit_service.vocabulary import AdminAction, Role, Scope
 _EXTENSION = "audit_known_tokens"
 SEES_ALL = (Role.AUDITOR, Role.ADMIN)
 
-_BY_TOKEN = "send 'Authorization: Bearer TOKEN' ('audit-service tokens add --scope {} --name NAME' makes a token)"  # noqa: S105 - words
+_BY_TOKEN = "send 'Authorization: Bearer TOKEN' ('{} tokens add --scope {} --name NAME' makes a token)"  # noqa: S105 - words
 _BY_SESSION = ", or log in at /login/ and send the session cookie"
 
 
@@ -119,8 +119,9 @@ def _record_access_refused(actor: str) -> None:
 
 
 def _how(scope: Scope) -> str:
-    by_session = scope == Scope.READ and "audit_login" in current_app.blueprints
-    return _BY_TOKEN.format(scope.value) + (_BY_SESSION if by_session else "")
+    is_service = "audit_login" in current_app.blueprints
+    by_session = _BY_SESSION if scope == Scope.READ and is_service else ""
+    return _BY_TOKEN.format("audit-service" if is_service else "flask audit", scope.value) + by_session
 
 
 def _challenge(error: str | None = None) -> WWWAuthenticate:

@@ -65,6 +65,8 @@ def _command(kind: Kind) -> click.Command:
         else:
             for item in items:
                 click.echo(msgspec.json.encode(item))
+        if not items:
+            click.echo("no event matches" if any(given.values()) else "there is no event yet", err=True)
         if position:
             what = "later events" if paging.order is Order.ARRIVAL else "there is more"
             click.echo(f"{what}: --cursor {cursors.encode(position)}", err=True)

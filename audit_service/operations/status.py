@@ -13,6 +13,7 @@ from audit_service.settings.host import is_short_lived
 from audit_service.storage import schema
 from audit_service.storage.models import TrailHead
 from audit_service.storage.outages import DATABASE_ERRORS, driver_error
+from audit_service.storage.sqlite_file import MissingError
 from audit_service.trail.identity import read_trail
 from audit_service.trail.spool import Spool
 
@@ -52,6 +53,8 @@ def _state(reader: Engine) -> dict[str, str]:
             size = connection.scalar(select(TrailHead.size))
             trail = read_trail(connection)
     except DATABASE_ERRORS as error:
+        if isinstance(driver_error(error), MissingError):
+            return {"revision": "none: there is no database yet, run 'flask audit migrate'"}
         return {"revision": f"unknown: {driver_error(error)}"}
     return {
         "revision": f"{revision}, the newest",

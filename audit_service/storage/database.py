@@ -120,7 +120,7 @@ def check_database(url: URL) -> None:
         raise SettingsError("an in-memory SQLite database cannot hold the trail: name a file in AUDIT_DATABASE_URL")
     if is_postgresql(url) and find_spec("psycopg") is None:
         raise SettingsError(
-            "a trail in PostgreSQL needs psycopg: pip install 'audit-service[postgresql]'. "
+            "a trail in PostgreSQL needs psycopg 3, also beside psycopg2: pip install 'audit-service[postgresql]'. "
             "LoginAudit(app, url='sqlite:///audit.db') keeps it in a file"
         )
 
