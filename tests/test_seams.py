@@ -61,5 +61,5 @@ def test_a_broken_transform_does_not_refuse_a_login_that_is_allowed(caplog: pyte
             ((_receiver, event_id),) = login_signal.send(app, username="ada")
         assert event_id is None
     assert "an event of 'host' is lost" in caplog.text
-    assert "a seam of 'host' has failed: ValueError: password=***" in caplog.text
+    assert "identify, exclude or transform of the app 'host' has failed: ValueError: password=***" in caplog.text
     assert "hunter2" not in "".join(record.getMessage() for record in caplog.records if record.name == "audit_service")
