@@ -6,6 +6,8 @@ COPY pyproject.toml uv.lock README.md LICENSE ./
 RUN UV_PROJECT_ENVIRONMENT=/app uv sync --locked --no-dev --all-extras --no-install-project
 COPY audit_service audit_service
 COPY migrations migrations
+COPY CHANGELOG.md SECURITY.md ./
+COPY docs docs
 RUN UV_PROJECT_ENVIRONMENT=/app uv sync --locked --no-dev --all-extras --no-editable
 
 FROM python:3.13-slim
