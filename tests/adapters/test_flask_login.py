@@ -81,11 +81,6 @@ def app() -> Iterator[Flask]:
         yield app
 
 
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
-
-
 def login(client: FlaskClient, name: str = "ada", **more: str) -> Any:
     return client.post("/login", data={"name": name, **more})
 

@@ -67,11 +67,6 @@ def app() -> Iterator[Flask]:
         yield app
 
 
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
-
-
 def login(client: FlaskClient, email: str = ADA, password: str = PASSWORD) -> Any:
     return client.post("/login", data={"email": email, "password": password})
 
