@@ -55,16 +55,12 @@ def is_short_lived(app: Flask) -> bool:
     return _FOLDER in app.extensions
 
 
-def own_database(app: Flask) -> URL | None:
-    """Return the database that Flask-SQLAlchemy or Flask-SQLAlchemy-Lite is configured for; None without one."""
-    return _configured(app.config)[0]
-
-
 def own_databases(app: Flask) -> list[URL]:
     """Return all databases that the app has configured, the default one and those of ``SQLALCHEMY_BINDS``."""
+    default, _arguments = _configured(app.config)
     binds: Mapping[str, Any] = app.config.get("SQLALCHEMY_BINDS") or {}
     given = [bind.get("url") if isinstance(bind, Mapping) else bind for bind in binds.values()]
-    return [_placed(app, url) for url in (own_database(app), *(make_url(url) for url in given if url)) if url]
+    return [_placed(app, url) for url in (default, *(make_url(url) for url in given if url)) if url]
 
 
 def _placed(app: Flask, url: URL) -> URL:
