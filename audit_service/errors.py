@@ -15,6 +15,7 @@ AuditError
 from collections.abc import Sequence
 
 INSTALL_SERVICE = "pip install 'audit-service[service]'"  # what create_app and its commands need
+INSTALL_PAGES = "pip install 'audit-service[pages]'"
 
 
 class AuditError(Exception):

@@ -18,7 +18,7 @@ from audit_service.adapters import celery_jobs, finding, flask_login
 from audit_service.api.addresses import require_own_addresses
 from audit_service.cli.app_commands import audit
 from audit_service.context import EXTENSION, AuditContext, Viewer, context_of, current_context, end_reading
-from audit_service.errors import AuditUnavailable, NotConfiguredError
+from audit_service.errors import INSTALL_PAGES, AuditUnavailable, NotConfiguredError
 from audit_service.events.base import NewEvent
 from audit_service.operations import signals
 from audit_service.operations.host_migrations import migration_fault
@@ -55,6 +55,8 @@ class LoginAudit:
         url: str | URL | None = None,
         engine: Engine | None = None,
         api: str | None = API,
+        pages: str | None = None,
+        frame: str | None = None,
         session_viewer: Callable[[], Viewer | None] | None = None,
         identify: Callable[[Request], str | None] | None = None,
         transform: Callable[[NewEvent], NewEvent] | None = None,
@@ -64,8 +66,10 @@ class LoginAudit:
         """Keep the trail in the database that *url* names, by default in the one that ``settings.host`` chooses.
 
         *engine* is the app's own, for an app that has neither Flask-SQLAlchemy nor Flask-SQLAlchemy-Lite. *api* is
-        where the API's addresses begin; None leaves it out. *session_viewer* returns the reader who is logged in to the
-        current request's session, or None; without it only tokens open the API. ``seams.Seams`` explains *identify*,
+        where the API's addresses begin; None leaves it out. *pages* is where those of the pages begin, such as
+        ``/audit``; by default there are none. They extend the template *frame* of the app, which has a block ``main``,
+        or one of their own. *session_viewer* returns the reader who is logged in to the current request's session, or
+        None; without it only tokens open the API. ``seams.Seams`` explains *identify*,
         *transform* and *exclude*. *adapters* names those to use; None is those of all libraries that are set up.
 
         Raises ``NotConfiguredError`` for an adapter that does not exist and a path that is none, and as ``init_app``
@@ -74,6 +78,8 @@ class LoginAudit:
         self._url = url
         self._engine = engine
         self._api = api
+        self._pages = pages
+        self._frame = frame
         self._session_viewer = session_viewer
         self._seams = Seams(identify or flask_login.identify, transform, exclude)
         self._adapters = adapters
@@ -125,6 +131,8 @@ class LoginAudit:
         if self._api is not None:
             app.register_blueprint(api.blueprint, url_prefix=self._api)
             require_own_addresses(app)
+        if self._pages is not None:
+            _add_pages(app, self._pages, self._frame)
         signals.trace(app)
         if settings.unavailable == "allow":
             app.logger.warning("logins go on when they cannot be recorded, and are then lost (AUDIT_UNAVAILABLE=allow)")
@@ -156,6 +164,19 @@ class LoginAudit:
         context.writer.dispose()
         if context.login_log:
             context.login_log.close()
+
+
+def _add_pages(app: Flask, prefix: str, frame: str | None) -> None:
+    """Let *app* show the pages, below *prefix*. Raises ``ModuleNotFoundError`` without the extra ``pages``."""
+    try:
+        from audit_service import pages  # noqa: PLC0415 - its libraries are an extra
+        from audit_service.web import frame as frames  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"the pages need {error.name}: {INSTALL_PAGES}", name=error.name) from None
+    if frame:
+        app.extensions[frames.FRAME] = frame
+    app.register_blueprint(frames.blueprint, url_prefix=prefix or None)
+    app.register_blueprint(pages.blueprint, url_prefix=prefix or None)
 
 
 def _start(adapters: Sequence[str] | None, databases: list[URL], begun: set[int]) -> None:

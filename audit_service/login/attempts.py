@@ -33,6 +33,7 @@ from audit_service.signals import login_failed_signal
 from audit_service.storage.models import Account
 from audit_service.storage.outages import DATABASE_ERRORS
 from audit_service.vocabulary import Method, Reason
+from audit_service.web.language import gettext, ngettext
 
 WRONG_CREDENTIALS = "wrong username or password"
 KNOWN_LIMIT = 10_000  # refusals that a process remembers, so that a flood does not read the history again and again
@@ -109,7 +110,7 @@ def _check(username: str, password: str, shared: _Attempts) -> Account:
     if refusal:
         _refuse(refusal, network, name)
     if account is None or reason:
-        raise Unauthorized(WRONG_CREDENTIALS)
+        raise Unauthorized(gettext(WRONG_CREDENTIALS))
     if needs_rehash(account.password_hash):
         _rehash(account, password)
     return account
@@ -149,7 +150,9 @@ def _refuse(refusal: Refusal, network: str | None, name: str) -> NoReturn:
     else:
         _record(name, Reason.THROTTLED)
     seconds = max(1, math.ceil((refusal.until - datetime.now(UTC)).total_seconds()))
-    raise TooManyRequests(f"too many failed attempts; please try again in {_words(seconds)}", retry_after=seconds)
+    raise TooManyRequests(
+        gettext("too many failed attempts; please try again in %(wait)s", wait=_words(seconds)), retry_after=seconds
+    )
 
 
 def _record(username: str, reason: Reason) -> None:
@@ -159,8 +162,8 @@ def _record(username: str, reason: Reason) -> None:
 
 def _words(seconds: int) -> str:
     if seconds < 90:  # noqa: PLR2004
-        return f"{seconds} second{'s' if seconds > 1 else ''}"
-    return f"{-(-seconds // 60)} minutes"
+        return ngettext("%(number)s second", "%(number)s seconds", seconds)
+    return ngettext("%(number)s minute", "%(number)s minutes", -(-seconds // 60))
 
 
 def _rehash(account: Account, password: str) -> None:

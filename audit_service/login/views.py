@@ -1,19 +1,17 @@
 """Log in, log out, change the password. A view sends a signal, and answers with success once that is stored."""
 
-import re
-
 from flask import Flask, Response, current_app, redirect, request, url_for
 from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.access.accounts import replace_password
 from audit_service.access.viewer import presented_token, require_token
-from audit_service.context import current_context, write_session
+from audit_service.context import Viewer, current_context, write_session
 from audit_service.errors import AccountError, ParameterError
 from audit_service.events.usernames import is_reserved
 from audit_service.login.attempts import WRONG_CREDENTIALS, authenticate
 from audit_service.login.credentials import read_texts
-from audit_service.login.pages import error_answer, index_page, is_browser, login_page, password_page
+from audit_service.login.pages import error_answer, login_page, password_page
 from audit_service.login.reports import read_reports, record_reports
 from audit_service.login.sessions import (
     end_session,
@@ -26,19 +24,19 @@ from audit_service.login.sessions import (
 from audit_service.receivers import stored
 from audit_service.signals import login_failed_signal, login_signal, logout_signal
 from audit_service.values import limits
+from audit_service.values.paths import own_path
 from audit_service.values.text import fit
-from audit_service.vocabulary import Reason, Scope
-from audit_service.web.answers import OUR_ERRORS, json_answer, register_errors
+from audit_service.vocabulary import Reason, Role, Scope
+from audit_service.web.answers import OUR_ERRORS, json_answer, prefers_html, register_errors
+from audit_service.web.language import gettext
 from audit_service.web.routes import PlainBlueprint
 
-blueprint = PlainBlueprint(
-    "audit_login", __name__, template_folder="templates", static_folder="static", static_url_path="/static/audit"
-)
+blueprint = PlainBlueprint("audit_login", __name__, template_folder="templates")
 register_errors(blueprint, error_answer, OUR_ERRORS)
 
 
 @blueprint.get("/login/")
-def login_form() -> Response:
+def login_form() -> AnyResponse:
     """Show the form."""
     return login_page()
 
@@ -54,12 +52,12 @@ def login() -> AnyResponse:
     username, password = read_texts("username", "password")
     username, method = username.strip(" "), current_context().settings.login
     if not username.strip():
-        raise ParameterError("username", "please enter a username")
+        raise ParameterError("username", gettext("please enter a username"))
     if method == "passwordless":
         name = fit(username, limits.USERNAME)
         if not name or is_reserved(name):
             stored(login_failed_signal.send(_app(), username=username, reason=Reason.DENIED, method=method))
-            raise Unauthorized(WRONG_CREDENTIALS)
+            raise Unauthorized(gettext(WRONG_CREDENTIALS))
         event = stored(login_signal.send(_app(), username=username, method=method))
         start_passwordless_session(name)
     else:
@@ -67,9 +65,9 @@ def login() -> AnyResponse:
         username = account.username
         event = stored(login_signal.send(_app(), username=username, method=method))
         start_session(account)
-    if is_browser():
-        return redirect(_own_path(request.args.get("next", "")), 303)
-    return json_answer({"message": "you are logged in", "username": username, "event": event})
+    if prefers_html():
+        return redirect(own_path(request.args.get("next", "")), 303)
+    return json_answer({"message": gettext("you are logged in"), "username": username, "event": event})
 
 
 def report() -> Response:
@@ -85,18 +83,9 @@ def logout() -> AnyResponse:
     viewer = session_viewer()
     event = stored(logout_signal.send(_app(), username=viewer.name)) if viewer else None
     end_session()
-    if is_browser():
+    if prefers_html():
         return redirect("/login/", 303)
-    return json_answer({"message": "you are logged out", "event": event})
-
-
-@blueprint.get("/")
-def index() -> AnyResponse:
-    """Show the name and the role of the account that is logged in."""
-    viewer = session_viewer()
-    if is_browser():
-        return index_page(viewer) if viewer else redirect("/login/", 303)
-    return json_answer({"username": viewer and viewer.name, "role": viewer and viewer.role})
+    return json_answer({"message": gettext("you are logged out"), "event": event})
 
 
 @blueprint.get("/account/password/")
@@ -105,7 +94,7 @@ def password_form() -> AnyResponse:
     account = session_account()
     if account is None:
         return redirect(url_for("audit_login.login_form", next=request.path), 303)
-    return password_page(account.username)
+    return password_page(Viewer(account.username, Role(account.role)))
 
 
 @blueprint.post("/account/password/")
@@ -129,15 +118,9 @@ def change_password() -> AnyResponse:
     except AccountError as error:
         raise ParameterError("new_password", str(error)) from None
     start_session(account)
-    if is_browser():
-        return redirect(url_for("audit_login.index"), 303)
-    return json_answer({"message": "your password is changed; all your other sessions are ended"})
-
-
-def _own_path(path: str) -> str:
-    """Return *path* if it is one of this site, else "/": a link to our login form must not lead elsewhere."""
-    # Browsers take "//host", "/\\host" and what has control characters in it for addresses of other sites.
-    return path if re.fullmatch(r"/(?![/\\])[!-\[\]-~]*", path) else "/"
+    if prefers_html():
+        return redirect("/", 303)
+    return json_answer({"message": gettext("your password is changed; all your other sessions are ended")})
 
 
 def _app() -> Flask:

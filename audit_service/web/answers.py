@@ -8,6 +8,7 @@ from urllib.parse import quote
 import msgspec
 from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.errors import AuditUnavailable, NotConfiguredError, ParameterError
 from audit_service.storage.outages import (
@@ -48,7 +49,7 @@ _CODES = (400, 401, 403, 404, 405, 411, 413, 415, 429, 500, 503)
 
 
 def register_errors(
-    target: Flask | Blueprint, answer: Callable[[Exception], Response], kinds: tuple[type[Exception], ...] = ()
+    target: Flask | Blueprint, answer: Callable[[Exception], AnyResponse], kinds: tuple[type[Exception], ...] = ()
 ) -> None:
     """Let *answer* make the answer to every HTTP error that *target* meets, and to exceptions of *kinds*."""
     target.register_error_handler(HTTPException, answer)
@@ -61,6 +62,12 @@ def register_errors(
 def json_answer(body: object, status: int = 200) -> Response:
     """Answer with *body* as JSON."""
     return Response(_encode(body), status, content_type="application/json", headers=_HEADERS)
+
+
+def prefers_html() -> bool:
+    """Tell whether a page is wanted more than JSON; curl and most clients accept anything, and get JSON."""
+    accepts = request.accept_mimetypes
+    return accepts["text/html"] > accepts["application/json"]
 
 
 def html_answer(html: str, status: int = 200, error: Exception | None = None) -> Response:

@@ -1,0 +1,31 @@
+"""The blueprint of the pages, and what they have in common: who is looking, and the frame."""
+
+from typing import Any
+
+from flask import Blueprint
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
+
+from audit_service.context import Viewer
+from audit_service.web.answers import OUR_ERRORS, html_answer, prefers_html, problem, register_errors
+from audit_service.web.browsers import add_headers, forbid_other_sites
+from audit_service.web.frame import error_page, render
+from audit_service.web.routes import PlainBlueprint
+
+blueprint: Blueprint = PlainBlueprint("audit_pages", __name__, template_folder="templates")
+blueprint.before_request(forbid_other_sites)
+blueprint.after_request(add_headers)
+
+
+def page(template: str, viewer: Viewer, status: int = 200, **values: Any) -> AnyResponse:
+    """Answer with the page that *template* makes of *values*, for that *viewer*."""
+    return html_answer(render(f"audit_pages/{template}", viewer=viewer, **values), status)
+
+
+def _answer(error: Exception) -> AnyResponse:
+    if isinstance(error, HTTPException) and isinstance(error.response, AnyResponse):
+        return error.response
+    return error_page(error) if prefers_html() else problem(error)
+
+
+register_errors(blueprint, _answer, OUR_ERRORS)

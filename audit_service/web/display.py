@@ -1,0 +1,56 @@
+"""Times and numbers as people read them: in the language of the request, and in the time zone of the reader."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel import Locale
+from babel.dates import format_datetime, format_timedelta
+from babel.numbers import format_decimal
+from flask import request
+from markupsafe import Markup
+
+from audit_service.web.language import gettext, language
+
+ZONE_COOKIE = "audit_zone"  # the browser's, where JavaScript runs
+_LOCALES = {"en": Locale("en", "GB"), "zh": Locale("zh", "CN")}
+_EXACT = "yyyy-MM-dd HH:mm:ss"
+
+
+def zone() -> ZoneInfo:
+    """Return the time zone of the reader: as the browser has said it, else UTC."""
+    name = request.cookies.get(ZONE_COOKIE, "")
+    try:
+        return ZoneInfo(name) if name else ZoneInfo("UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # made up
+        return ZoneInfo("UTC")
+
+
+def exact(time: datetime) -> str:
+    """Return *time* to the second, with its zone."""
+    local = time.astimezone(zone())
+    return f"{format_datetime(local, _EXACT, locale=_locale())} {local.tzname()}"
+
+
+def relative(time: datetime, now: datetime | None = None) -> str:
+    """Return how long ago *time* is, in words."""
+    past = time - (now or datetime.now(UTC))
+    if abs(past.total_seconds()) < 10:  # noqa: PLR2004 - seconds
+        return gettext("just now")
+    return format_timedelta(past, add_direction=True, locale=_locale(), threshold=1.2)
+
+
+def when(time: datetime | None) -> Markup:
+    """Return the element of a time: how long ago it is, and on hover exactly when."""
+    if time is None:
+        return Markup("")
+    shown = Markup('<time datetime="{}" title="{}">{}</time>')
+    return shown.format(time.astimezone(UTC).isoformat(), exact(time), relative(time))
+
+
+def number(value: int) -> str:
+    """Return *value* with the separators of the language."""
+    return str(format_decimal(value, locale=_locale()))
+
+
+def _locale() -> Locale:
+    return _LOCALES[language()]

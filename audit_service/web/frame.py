@@ -1,0 +1,98 @@
+"""The frame of all pages: its template, language, theme, style sheet, and the page of an error."""
+
+from pathlib import Path
+from typing import Any
+
+import flask_bootstrap
+from flask import Response, current_app, make_response, redirect, request, send_from_directory, url_for
+from werkzeug.exceptions import Unauthorized
+from werkzeug.urls import iri_to_uri
+from werkzeug.wrappers import Response as AnyResponse
+
+from audit_service.errors import ParameterError
+from audit_service.events import request_info
+from audit_service.values.paths import own_path
+from audit_service.web import display
+from audit_service.web.answers import describe_and_log, html_answer
+from audit_service.web.browsers import add_headers, forbid_other_sites
+from audit_service.web.language import COOKIE, LANGUAGES, gettext, language, ngettext
+from audit_service.web.routes import PlainBlueprint
+
+FRAME = "audit_frame"  # where an app keeps the name of its own base template
+THEME_COOKIE = "audit_theme"
+THEMES = ("auto", "light", "dark")
+_YEAR = 365 * 86_400  # seconds
+_BOOTSTRAP = Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5"
+
+blueprint = PlainBlueprint(
+    "audit_web", __name__, template_folder="templates", static_folder="static", static_url_path="/static/audit"
+)
+blueprint.before_request(forbid_other_sites)
+blueprint.after_request(add_headers)
+
+
+@blueprint.get("/static/bootstrap.css")
+def bootstrap() -> Response:
+    """Answer with Bootstrap's style sheet, as Bootstrap-Flask brings it."""
+    return send_from_directory(_BOOTSTRAP, "css/bootstrap.min.css", max_age=86_400)
+
+
+@blueprint.post("/preferences/")
+def set_preferences() -> AnyResponse:
+    """Remember a language or a theme in a cookie, and go back to the page; 400 for one that there is not."""
+    answer = make_response(redirect(own_path(request.form.get("next", "")), 303))
+    for field, cookie, known in (("language", COOKIE, LANGUAGES), ("theme", THEME_COOKIE, THEMES)):
+        if (chosen := request.form.get(field)) is not None:
+            if chosen not in known:
+                raise ParameterError(field, f"{field} must be one of {', '.join(known)}")
+            answer.set_cookie(
+                cookie, chosen, max_age=_YEAR, secure=request.is_secure, httponly=True, samesite="Lax", path="/"
+            )
+    return answer
+
+
+def render(template: str, **values: Any) -> str:
+    """Return the page that *template* makes of *values*.
+
+    Text is escaped whatever the app has set for its own templates.
+    """
+    environment = current_app.jinja_env.overlay(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    context: dict[str, Any] = {
+        "_": gettext,
+        "ngettext": ngettext,
+        "language": language(),
+        "languages": LANGUAGES,
+        "theme": theme(),
+        "themes": THEMES,
+        "exact": display.exact,
+        "number": display.number,
+        "relative": display.relative,
+        "when": display.when,
+        "zone": display.zone().key,
+        "has": current_app.view_functions.__contains__,
+        "here": here(),
+        "frame": current_app.extensions.get(FRAME, "audit_web/base.html"),
+    }
+    current_app.update_template_context(context)
+    return environment.get_template(template).render({**context, **values})
+
+
+def here() -> str:
+    """Return the path and the query of the current request, as a URL has them."""
+    return iri_to_uri(request.script_root + request.full_path.removesuffix("?"))
+
+
+def theme() -> str:
+    """Return the theme that was chosen; "auto" is the system's."""
+    chosen = request.cookies.get(THEME_COOKIE, "")
+    return chosen if chosen in THEMES else "auto"
+
+
+def error_page(error: Exception) -> AnyResponse:
+    """Answer with the page of *error*, or send a reader who has to log in to the login form."""
+    if isinstance(error, Unauthorized) and "audit_login.login_form" in current_app.view_functions:
+        return redirect(url_for("audit_login.login_form", next=here()), 303)
+    status, detail = describe_and_log(error)
+    request_id = request_info.client().request_id if status in (500, 503) else None
+    html = render("audit_web/error.html", status=status, detail=gettext(detail), request_id=request_id, viewer=None)
+    return html_answer(html, status, error)
