@@ -21,8 +21,8 @@ def remarks(session: Session, username: str, items: Sequence[LoginItem]) -> dict
 
     A user's first login of all is not called unusual.
     """
-    logins = [item for item in items if item.action is Action.LOGIN]
-    successes = [item for item in logins if item.outcome is Outcome.SUCCESS]
+    logins = [item for item in items if item.action == Action.LOGIN]
+    successes = [item for item in logins if item.outcome == Outcome.SUCCESS]
     if not successes:
         return {}
     networks, devices = _first_seen(session, username, successes[-1].timestamp - SEEN)
@@ -57,7 +57,7 @@ def _failures_before(login: LoginItem, logins: Sequence[LoginItem]) -> int:
     earlier = logins[[item.id for item in logins].index(login.id) + 1 :]
     count = 0
     for item in earlier:
-        if item.outcome is Outcome.SUCCESS:
+        if item.outcome == Outcome.SUCCESS:
             break
         count += 1
     return count

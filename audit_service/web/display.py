@@ -12,7 +12,7 @@ from markupsafe import Markup
 from audit_service.web.language import gettext, language
 
 ZONE_COOKIE = "audit_zone"  # the browser's, where JavaScript runs
-_LOCALES = {"en": Locale("en", "GB"), "zh": Locale("zh", "CN")}
+_LOCALES = {"en": Locale.parse("en_GB"), "zh": Locale.parse("zh_Hans_CN")}
 _EXACT = "yyyy-MM-dd HH:mm:ss"
 
 
