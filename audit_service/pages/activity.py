@@ -7,7 +7,7 @@ from werkzeug.exceptions import Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.access.viewer import current_viewer
-from audit_service.context import Viewer, read_session
+from audit_service.context import Viewer, current_context, read_session
 from audit_service.events.logins import LOGINS, LoginFilters
 from audit_service.pages.blueprint import blueprint, page
 from audit_service.pages.devices import device
@@ -34,6 +34,7 @@ def activity() -> AnyResponse:
         listing=listing,
         remarks=remarks(read_session(), _name(viewer), listing.items),
         device=device,
+        has_password=current_context().settings.login != "passwordless",
         days=SPAN.days,
     )
 

@@ -90,8 +90,10 @@ def theme() -> str:
 
 def error_page(error: Exception) -> AnyResponse:
     """Answer with the page of *error*, or send a reader who has to log in to the login form."""
-    if isinstance(error, Unauthorized) and "audit_login.login_form" in current_app.view_functions:
-        return redirect(url_for("audit_login.login_form", next=here()), 303)
+    can_log_in = request.method in ("GET", "HEAD") and "audit_login.login_form" in current_app.view_functions
+    if isinstance(error, Unauthorized) and can_log_in:
+        back = here()
+        return redirect(url_for("audit_login.login_form", next=back if back != "/" else None), 303)
     status, detail = describe_and_log(error)
     request_id = request_info.client().request_id if status in (500, 503) else None
     html = render("audit_web/error.html", status=status, detail=gettext(detail), request_id=request_id, viewer=None)

@@ -108,7 +108,7 @@ def test_a_browser_gets_pages(app: Flask, client: FlaskClient) -> None:
     assert log_in(client, "", headers=BROWSER).status_code == 400
     accepted = log_in(client, headers=BROWSER)
     assert (accepted.status_code, accepted.location) == (303, "/")
-    assert "logged in with the role" in client.get("/", headers=BROWSER).text
+    assert "Your activity" in client.get("/", headers=BROWSER).text
     left = client.post("/logout/", headers=BROWSER)
     assert (left.status_code, left.location) == (303, "/login/")
     assert client.get("/", headers=BROWSER).location == "/login/"
