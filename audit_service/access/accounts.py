@@ -3,6 +3,9 @@
 Changes that overlap follow one rule, here and in ``tokens``: lock the row, look at its state under the lock, change it,
 and append the event last. So what happens once is recorded once, and the trail is never held while a row is waited for.
 On PostgreSQL the row is locked by ``SELECT … FOR UPDATE``; on SQLite the caller's transaction begins as a writer.
+
+The last active admin stays one. What could take that away locks the rows of all active admins first, in one order: of
+two admins who remove each other at once the second finds that it is the last.
 """
 
 import secrets
@@ -100,18 +103,29 @@ def replace_password(session: Session, checked: Account, password: str, *, by: A
 
 
 def set_role(session: Session, account: Account, role: Role, *, by: Actor) -> None:
-    """Give the account another role, or the same, and end all its sessions; the caller commits."""
+    """Give the account another role, or the same, and end all its sessions; the caller commits.
+
+    Raises ``AccountError`` for the last active admin, unless it stays one.
+    """
+    admins = _lock_admins(session)
     account = _lock_present(session, account)
+    if role is not Role.ADMIN:
+        _require_another(admins, account)
     before, account.role = account.role, role.value
     account.session_key = _session_key()
     _record(session, by, AdminAction.ROLE_CHANGED, account, {"from": before, "to": role.value})
 
 
 def disable(session: Session, account: Account, *, by: Actor) -> None:
-    """Refuse logins to this account, and end all its sessions; the caller commits."""
+    """Refuse logins to this account, and end all its sessions; the caller commits.
+
+    Raises ``AccountError`` for the last active admin.
+    """
+    admins = _lock_admins(session)
     account = _lock_present(session, account)
     if account.disabled_at:
         return
+    _require_another(admins, account)
     account.disabled_at = datetime.now(UTC)
     account.session_key = _session_key()
     _record(session, by, AdminAction.ACCOUNT_DISABLED, account)
@@ -127,8 +141,13 @@ def enable(session: Session, account: Account, *, by: Actor) -> None:
 
 
 def remove(session: Session, account: Account, *, by: Actor) -> None:
-    """Remove the account and end all its sessions; its events stay in the trail. The caller commits."""
+    """Remove the account and end all its sessions; its events stay in the trail. The caller commits.
+
+    Raises ``AccountError`` for the last active admin.
+    """
+    admins = _lock_admins(session)
     account = _lock_present(session, account)
+    _require_another(admins, account)
     session.delete(account)
     _record(session, by, AdminAction.ACCOUNT_REMOVED, account, {"role": account.role})
 
@@ -144,6 +163,21 @@ def _lock_present(session: Session, account: Account) -> Account:
     if locked is None:
         raise _missing(account.username)
     return locked
+
+
+def _lock_admins(session: Session) -> list[Account]:
+    """Return the admins that can log in, locked until the caller commits."""
+    is_active_admin = (Account.role == Role.ADMIN.value, Account.disabled_at.is_(None))
+    query = select(Account).where(*is_active_admin).order_by(Account.id).with_for_update()
+    return list(session.scalars(query, execution_options={"populate_existing": True}))
+
+
+def _require_another(admins: list[Account], account: Account) -> None:
+    if admins == [account]:
+        raise AccountError(
+            f"{account.username!r} is the last active admin: make another account one first "
+            "('audit-service accounts set-role NAME admin')"
+        )
 
 
 def _missing(username: str) -> AccountError:

@@ -157,6 +157,52 @@ def test_a_removed_account_is_not_changed(engine: Engine, other: Change) -> None
     assert set(errors) <= {"there is no account 'ada'"}
 
 
+def taken(name: str, how: str) -> Change:
+    """Take from the account of that *name* what makes it an active admin."""
+
+    def change(session: Session) -> None:
+        account = get_account(session, name)
+        match how:
+            case "demote":
+                service.set_role(session, account, Role.AUDITOR, by=ACTOR)
+            case "disable":
+                service.disable(session, account, by=ACTOR)
+            case _:
+                service.remove(session, account, by=ACTOR)
+
+    return change
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(("first", "second"), [("remove", "remove"), ("demote", "disable"), ("disable", "remove")])
+def test_admins_who_take_each_others_rights_at_once_leave_one(engine: Engine, first: str, second: str) -> None:
+    with Session(engine) as session, session.begin():
+        for name in ("eve", "bob"):
+            add_account(session, name, Role.ADMIN, PASSWORD, by=ACTOR)
+    (error,) = overlap(engine, taken("eve", first), taken("bob", second))
+    assert error in {"'eve' is the last active admin", "'bob' is the last active admin"}
+    with Session(engine) as session:
+        (left,) = (each for each in service.list_accounts(session) if each.role == "admin" and not each.disabled_at)
+        assert error.startswith(f"'{left.username}'")
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("how", ["remove", "demote", "disable"])
+def test_the_last_active_admin_stays(engine: Engine, how: str) -> None:
+    with Session(engine) as session, session.begin():
+        add_account(session, "eve", Role.ADMIN, PASSWORD, by=ACTOR)
+        service.disable(session, add_account(session, "away", Role.ADMIN, PASSWORD, by=ACTOR), by=ACTOR)
+    recorded = events(engine)
+    with Session(engine) as session, pytest.raises(AccountError, match="'eve' is the last active admin"):
+        taken("eve", how)(session)
+    assert events(engine) == recorded
+    with Session(engine) as session, session.begin():  # what takes nothing away goes on
+        service.set_role(session, get_account(session, "eve"), Role.ADMIN, by=ACTOR)
+        taken("away", how)(session)
+        service.set_role(session, get_account(session, "ada"), Role.ADMIN, by=ACTOR)
+        taken("eve", how)(session)
+
+
 @pytest.mark.usefixtures("ada")
 @pytest.mark.parametrize("backend", ["postgresql"])  # SQLite has one writer at a time
 @pytest.mark.parametrize(
