@@ -50,6 +50,8 @@ class AdminAction(StrEnum):
     ACCOUNT_REMOVED = "account_removed"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a word, not a password
     ROLE_CHANGED = "role_changed"
+    SESSIONS_ENDED = "sessions_ended"
+    THROTTLE_LIFTED = "throttle_lifted"
     TOKEN_ADDED = "token_added"  # noqa: S105
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
     HISTORY_READ = "history_read"

@@ -140,6 +140,13 @@ def enable(session: Session, account: Account, *, by: Actor) -> None:
     _record(session, by, AdminAction.ACCOUNT_ENABLED, account)
 
 
+def end_sessions(session: Session, account: Account, *, by: Actor) -> None:
+    """End all sessions of the account, and change nothing else of it; the caller commits."""
+    account = _lock_present(session, account)
+    account.session_key = _session_key()
+    _record(session, by, AdminAction.SESSIONS_ENDED, account)
+
+
 def remove(session: Session, account: Account, *, by: Actor) -> None:
     """Remove the account and end all its sessions; its events stay in the trail. The caller commits.
 

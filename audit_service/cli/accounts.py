@@ -5,6 +5,7 @@ import sys
 import click
 
 from audit_service.access import accounts as service
+from audit_service.access import throttle
 from audit_service.cli.connection import actor, change, open_session
 from audit_service.cli.table import echo_table
 from audit_service.cli.text import TEXT, valid_text
@@ -94,6 +95,28 @@ def set_role(name: str, role: str) -> None:
     with change() as session:
         service.set_role(session, service.get_account(session, name), Role(role), by=actor())
     click.echo(f"the account {name!r} has the role {role} now; its sessions are ended")
+
+
+@accounts.command("end-sessions")
+@click.argument("name", type=TEXT)
+def end_sessions(name: str) -> None:
+    """End all sessions of an account, at once."""
+    with change() as session:
+        service.end_sessions(session, service.get_account(session, name), by=actor())
+    click.echo(f"ended the sessions of {name!r}")
+
+
+@accounts.command()
+@click.argument("name", type=TEXT)
+@click.option("--network", type=TEXT, help="An address or a network, such as 192.0.2.7 or 192.0.2.0/24. Default: all.")
+def unlock(name: str, network: str | None) -> None:
+    """Let an account log in again that is refused after too many failures.
+
+    Failures until now do not count against it any more. Running servers know of it within 5 seconds.
+    """
+    with change() as session:
+        lifted = throttle.lift(session, service.get_account(session, name), network, by=actor())
+    click.echo(f"{name!r} may try again from {lifted or 'all networks'}")
 
 
 @accounts.command()

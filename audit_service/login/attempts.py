@@ -4,7 +4,7 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NoReturn
 
@@ -15,7 +15,7 @@ from werkzeug.exceptions import ServiceUnavailable, TooManyRequests, Unauthorize
 from audit_service.access.accounts import find_account
 from audit_service.access.passwords import hash_password, needs_rehash, verify_password
 from audit_service.access.refusals import Key, RefusalCounter, add_counts, close_windows
-from audit_service.access.throttle import Limits, Refusal, find_refusal
+from audit_service.access.throttle import Lift, Limits, Refusal, find_lifts, find_refusal
 from audit_service.context import (
     AuditContext,
     context_of,
@@ -37,6 +37,7 @@ from audit_service.web.language import gettext, ngettext
 
 WRONG_CREDENTIALS = "wrong username or password"
 KNOWN_LIMIT = 10_000  # refusals that a process remembers, so that a flood does not read the history again and again
+LIFTS_KNOWN_FOR = timedelta(seconds=5)  # then a process asks anew whether an admin has lifted a refusal it remembers
 _EXTENSION = "audit_attempts"
 
 
@@ -64,6 +65,8 @@ class _Attempts:
         self.turns = _Turns()
         self.limits = Limits.of(audit.settings)
         self.known_refusals: dict[tuple[str | None, str], Refusal] = {}
+        self.known_lifts: list[Lift] = []
+        self.lifts_known_until = datetime.min.replace(tzinfo=UTC)
         self.refusals = RefusalCounter(partial(add_counts, audit.writer))
         self.unchecked = Unchecked(audit, self.limits.window)
         audit.recorder.add_chore(partial(close_windows, audit.writer, self.limits.window))
@@ -125,7 +128,8 @@ def _refusal(network: str | None, name: str) -> Refusal | None:
     known = shared.known_refusals
     for key in ((network, ANY), (network, name)):
         refusal = known.get(key)
-        if refusal and refusal.until > now:  # more failures can make it later, but not earlier
+        # More failures can make it later. Only an admin makes it earlier, and then the history is asked.
+        if refusal and refusal.until > now and not _is_lifted(network, name, now):
             return refusal
     refusal = find_refusal(read_session(), network, name, shared.limits, now)
     if refusal and refusal.is_counted:
@@ -133,6 +137,14 @@ def _refusal(network: str | None, name: str) -> Refusal | None:
             known.clear()
         known[network, refusal.username] = refusal
     return refusal
+
+
+def _is_lifted(network: str | None, name: str, now: datetime) -> bool:
+    shared: _Attempts = current_app.extensions[_EXTENSION]
+    if now >= shared.lifts_known_until:
+        shared.known_lifts = find_lifts(read_session(), now - shared.limits.window)
+        shared.lifts_known_until = now + LIFTS_KNOWN_FOR
+    return any(each.is_for(network, name) for each in shared.known_lifts)
 
 
 def _reason(account: Account | None, *, is_right: bool) -> Reason | None:

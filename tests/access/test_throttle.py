@@ -1,22 +1,26 @@
 """What failures in the history mean for the next attempt."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+import time_machine
 from sqlalchemy import Connection, Engine, event, insert
 from sqlalchemy.orm import Session
 
-from audit_service.access.throttle import RECORDED, Limits, Refusal, find_refusal
+from audit_service.access.accounts import add_account, find_account
+from audit_service.access.throttle import RECORDED, Limits, Refusal, find_lifts, find_refusal, lift
+from audit_service.errors import AccountError
 from audit_service.events.logins import NewLogin
 from audit_service.events.usernames import ANY
 from audit_service.settings.table import Settings
-from audit_service.storage.models import LoginEvent
+from audit_service.storage.models import Account, LoginEvent
 from audit_service.trail.recorder import Recorder
-from audit_service.vocabulary import Method, Outcome, Reason
+from audit_service.vocabulary import Method, Outcome, Reason, Role
 from tests.factories import LoginFactory
+from tests.support.accounts import ACTOR, PASSWORD
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ADDRESS = "192.0.2.7"
@@ -219,6 +223,66 @@ def test_enough_refusals_of_a_network_are_recorded_one_by_one(
     found = refusal(engine)
     assert found is not None
     assert (found.username, found.is_counted) == (ANY, is_counted)
+
+
+def lift_at(engine: Engine, age: float, name: str = "ada", network: str | None = None) -> None:
+    """An admin lifts it so many seconds ago."""
+    with time_machine.travel(NOW - timedelta(seconds=age), tick=False), Session(engine) as session, session.begin():
+        account = find_account(session, name) or add_account(session, name, Role.USER, PASSWORD, by=ACTOR)
+        lift(session, account, network, by=ACTOR)
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "is_lifted"),
+    [
+        ("ada", None, True),
+        ("ada", ADDRESS, True),
+        ("ada", NETWORK, True),
+        ("ada", "198.51.100.7", False),
+        ("bob", None, False),
+    ],
+)
+@pytest.mark.parametrize("whose", [failures, others], ids=["of the name", "of the network"])
+def test_failures_before_a_lift_do_not_count(
+    recorder: Recorder,
+    engine: Engine,
+    whose: Callable[[Iterable[float]], list[NewLogin]],
+    *,
+    name: str,
+    network: str | None,
+    is_lifted: bool,
+) -> None:
+    recorder.record_all(whose([20] * 100))
+    lift_at(engine, 10, name, network)
+    assert (refusal(engine) is None) == is_lifted
+    assert whose is failures or refusal(engine, "others") is not None  # the network is still refused to others
+    recorder.record_all(failures([5] * 4))
+    assert (wait(refusal(engine)) == 900 / 64 - 5) == is_lifted  # those after it count
+
+
+def test_a_lift_counts_for_as_long_as_the_failures_before_it_would(recorder: Recorder, engine: Engine) -> None:
+    recorder.record_all(failures([920] * 10))
+    lift_at(engine, 910)
+    recorder.record_all(failures([0] * 10))
+    assert wait(refusal(engine)) == 900
+
+
+@pytest.mark.parametrize("text", ["", "here", "192.0.2.0/16", "192.0.2.7/25", "2001:db8::/32", "192.0.2.0/24/24"])
+@pytest.mark.parametrize("backend", ["sqlite"])  # refused before any database is asked
+def test_what_is_no_network_is_not_lifted(engine: Engine, text: str) -> None:
+    with pytest.raises(AccountError, match=r"is no address|are counted by"):
+        lift_at(engine, 0, network=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [("192.0.2.7", NETWORK), (" 192.0.2.7/24 ", NETWORK), (ADDRESS_6, "2001:db8:1:2::/64")],
+)
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_the_network_that_is_lifted(engine: Engine, text: str, network: str) -> None:
+    with Session(engine) as session:
+        assert lift(session, Account(username="ada"), text, by=ACTOR) == network
+        assert [each.network for each in find_lifts(session, datetime.now(UTC) - timedelta(minutes=1))] == [network]
 
 
 def test_refusals_that_are_older_than_the_window_do_not_count(recorder: Recorder, engine: Engine) -> None:

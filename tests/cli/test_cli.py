@@ -180,7 +180,15 @@ def test_removing_an_account_asks_first(options: list[str], stdin: str | None, i
 @pytest.mark.usefixtures("ada")
 @pytest.mark.parametrize(
     "command",
-    [["disable"], ["enable"], ["set-password", "--password-stdin"], ["set-role"], ["remove", "--yes"]],
+    [
+        ["disable"],
+        ["enable"],
+        ["set-password", "--password-stdin"],
+        ["set-role"],
+        ["end-sessions"],
+        ["unlock"],
+        ["remove", "--yes"],
+    ],
     ids=lambda command: command[0],
 )
 @pytest.mark.parametrize("name", ["nobody", "ADA", "ada ", "x" * 300])
@@ -189,6 +197,26 @@ def test_an_account_that_there_is_not(command: list[str], name: str) -> None:
     result = run("accounts", *arguments, stdin=f"{NEW_PASSWORD}\n")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == f"Error: there is no account {name!r}: 'audit-service accounts list' shows all\n"
+
+
+@pytest.mark.usefixtures("ada")
+def test_sessions_are_ended(engine: Engine) -> None:
+    before = stored(engine)
+    assert succeed("accounts", "end-sessions", "ada") == "ended the sessions of 'ada'\n"
+    after = stored(engine)
+    assert after.session_key != before.session_key
+    assert (after.password_hash, after.role, after.disabled_at) == (before.password_hash, before.role, None)
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(
+    ("options", "lifted"), [([], "all networks"), (["--network", "192.0.2.7"], "192.0.2.0/24")], ids=["all", "one"]
+)
+def test_an_account_is_unlocked(options: list[str], lifted: str) -> None:
+    assert succeed("accounts", "unlock", "ada", *options) == f"'ada' may try again from {lifted}\n"
+    assert (
+        run("accounts", "unlock", "ada", "--network", "here").stderr == "Error: 'here' is no address and no network\n"
+    )
 
 
 @pytest.mark.usefixtures("environ", "engine")
@@ -309,7 +337,7 @@ def walk(command: object, path: list[str]) -> list[tuple[list[str], object]]:
 
 def test_every_command_explains_itself() -> None:
     paths = [path for path, _ in walk(main, [])]
-    assert len(paths) == 29
+    assert len(paths) == 32
     for path in paths:
         text = succeed(*path, "--help")
         assert len(text.splitlines()) > 4

@@ -19,11 +19,12 @@ from werkzeug.test import TestResponse
 from audit_service import LoginAudit, create_app
 from audit_service.access.accounts import add_account, disable, get_account, set_password
 from audit_service.access.passwords import hash_password, needs_rehash
-from audit_service.access.throttle import RECORDED
+from audit_service.access.throttle import RECORDED, lift
 from audit_service.app import db
 from audit_service.context import context_of, write_session
 from audit_service.errors import AccountError
 from audit_service.events import usernames
+from audit_service.login.attempts import LIFTS_KNOWN_FOR
 from audit_service.storage.models import Account, RefusedAttempts
 from audit_service.values import limits
 from audit_service.vocabulary import Reason, Role
@@ -246,6 +247,20 @@ def test_a_flood_under_many_names_is_counted_together(config: dict[str, object])
     with running(config, throttle_network_limit=1) as client:  # another process counts on
         assert attempts(client, 2) == [429, 429]
         assert counts_of(app_of(client)) == {("192.0.2.0/24", "*"): 17}
+
+
+@pytest.mark.parametrize("limit", ["throttle_name_limit", "throttle_network_limit"])
+def test_a_lift_ends_a_refusal_that_a_process_remembers(config: dict[str, object], limit: str) -> None:
+    with running(config, **{limit: 1}) as client, time_machine.travel(datetime.now(UTC), tick=False) as clock:
+        assert attempts(client, 1 + RECORDED + 2) == [401] + [429] * (RECORDED + 2)
+        clock.shift(timedelta(seconds=1))
+        with app_of(client).app_context(), write_session() as session:
+            lift(session, get_account(session, "user"), HERE, by=ACTOR)
+        assert attempts(client, 1) == [429]  # it has asked a moment ago
+        clock.shift(LIFTS_KNOWN_FOR)
+        assert attempts(client, 1, "nobody") == [429 if limit == "throttle_network_limit" else 401]
+        assert attempt(client, password=PASSWORD).status_code == 200
+        assert attempts(client, 2) == [401, 429]  # the next failure counts again
 
 
 def test_a_flood_in_parallel_does_not_open_the_door_again(config: dict[str, object], engine: Engine) -> None:

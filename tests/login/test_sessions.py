@@ -235,6 +235,7 @@ CHANGES: dict[str, Callable[[Session, Account], None]] = {
     "other role": lambda session, account: service.set_role(session, account, Role.ADMIN, by=ACTOR),
     "disable": lambda session, account: service.disable(session, account, by=ACTOR),
     "remove": lambda session, account: service.remove(session, account, by=ACTOR),
+    "end": lambda session, account: service.end_sessions(session, account, by=ACTOR),
 }
 
 

@@ -238,6 +238,9 @@ def test_each_command_leaves_its_event(engine: Engine, environ: str) -> None:
     succeed("accounts", "set-password", "ada", "--password-stdin", stdin=f"{PASSWORD} again\n")
     succeed("accounts", "disable", "ada")
     succeed("accounts", "enable", "ada")
+    succeed("accounts", "end-sessions", "ada")
+    succeed("accounts", "unlock", "ada")
+    succeed("accounts", "unlock", "ada", "--network", "192.0.2.7")
     succeed("accounts", "remove", "ada", "--yes")
     succeed("tokens", "add", "--scope", "report", "--name", "shop")
     succeed("tokens", "revoke", "shop", "--yes")
@@ -253,6 +256,9 @@ def test_each_command_leaves_its_event(engine: Engine, environ: str) -> None:
             ("password_changed", "ada", None),
             ("account_disabled", "ada", None),
             ("account_enabled", "ada", None),
+            ("sessions_ended", "ada", None),
+            ("throttle_lifted", "ada", {"network": None}),
+            ("throttle_lifted", "ada", {"network": "192.0.2.0/24"}),
             ("account_removed", "ada", {"role": "auditor"}),
             ("token_added", "shop", {"scope": "report", "expires_at": None}),
             ("token_revoked", "shop", None),
@@ -274,6 +280,9 @@ def test_the_command_that_reads_the_history_is_a_look(engine: Engine, environ: s
         ["accounts", "set-role", "nobody", "user"],
         ["accounts", "disable", "nobody"],
         ["accounts", "enable", "nobody"],
+        ["accounts", "end-sessions", "nobody"],
+        ["accounts", "unlock", "nobody"],
+        ["accounts", "unlock", "ada", "--network", "here"],
         ["accounts", "remove", "nobody", "--yes"],
         ["accounts", "remove", "ada"],  # and the answer is no
         ["tokens", "add", "--scope", "read", "--name", "poller"],
