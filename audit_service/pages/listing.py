@@ -24,9 +24,9 @@ PLACES = ("cursor", "before")  # parameters that say which page it is
 
 
 class Paging(msgspec.Struct, frozen=True, kw_only=True):
-    """Which page of the list is wanted, how long, and which columns of it."""
+    """Which page of the list is wanted, how long (0: as the page has it), and which columns of it."""
 
-    limit: Annotated[int, Meta(ge=1, le=limits.EVENTS, title=f"a number from 1 to {limits.EVENTS}")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=limits.EVENTS, title=f"a number from 1 to {limits.EVENTS}")] = 0
     cursor: Cursor | None = None
     before: Cursor | None = None
     column: list[Annotated[str, Meta(max_length=limits.USERNAME, title="the name of a column")]] = []

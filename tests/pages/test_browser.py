@@ -1,0 +1,100 @@
+"""What people do on the pages, in a real browser."""
+
+import csv
+import io
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.accounts import PASSWORD
+from tests.support.browser import log_in, visitor
+
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]}}
+READ = ("/", "/logins/")
+
+
+@pytest.mark.parametrize("has_scripts", [True, False], ids=["JavaScript", "no JavaScript"])
+def test_filter_and_page(browser: Browser, month: str, has_scripts: bool) -> None:
+    with visitor(browser, month, java_script_enabled=has_scripts) as page:
+        log_in(page, "eve", PASSWORD)
+        page.goto("/logins/?limit=25")
+        first = page.locator("#events tbody tr").first.inner_text()
+        page.get_by_role("link", name="Older").click()
+        assert page.locator("#events tbody tr").first.inner_text() != first
+        page.get_by_role("link", name="Newer").click()
+        expect(page.locator("#events tbody tr").first).to_have_text(first, use_inner_text=True)
+        page.get_by_role("link", name="Failures only").click()
+        filter_by(page, "username", "dmitri")
+        assert "username=dmitri" in page.url
+        assert "outcome=failure" in page.url
+        rows = page.locator("#events tbody tr")
+        assert rows.count() > 10
+        assert all("failure" in text for text in rows.all_inner_texts())
+        filter_by(page, "since", "nonsense")
+        expect(page.get_by_role("textbox", name="since")).to_have_value("nonsense")
+        expect(page.get_by_role("textbox", name="username")).to_have_value("dmitri")
+        expect(page.locator(".invalid-feedback")).to_contain_text("since must be")
+
+
+def test_the_export_has_what_the_list_has(browser: Browser, month: str) -> None:
+    with visitor(browser, month) as page:
+        log_in(page, "eve", PASSWORD)
+        page.goto("/logins/?username=dmitri&outcome=failure&limit=250")
+        shown = page.locator("#events tbody tr").count()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="CSV").click()
+        text = download.value.path().read_text(encoding="utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert len(rows) == shown
+        assert {row["username"] for row in rows} == {"dmitri"}
+
+
+def test_language_and_theme_are_remembered(browser: Browser, month: str) -> None:
+    with visitor(browser, month, java_script_enabled=False) as page:
+        page.goto("/login/")
+        page.get_by_role("button", name="Dark").click()
+        expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+        page.get_by_role("button", name="中文").click()
+        expect(page.locator("html")).to_have_attribute("lang", "zh")
+        page.reload()
+        expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    with visitor(browser, month, locale="zh-CN") as page:
+        page.goto("/login/")
+        expect(page.locator("html")).to_have_attribute("lang", "zh")
+
+
+def test_a_user_sees_their_own_logins_only(browser: Browser, month: str) -> None:
+    with visitor(browser, month) as page:
+        log_in(page, "carol", PASSWORD)
+        expect(page.get_by_role("heading", name="Your activity")).to_be_visible()
+        page.locator("table a").first.click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("carol")
+        expect(page.get_by_role("navigation", name="Pages").get_by_role("link")).to_have_count(1)
+        page.goto("/logins/")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Error 403")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_page_has_a_fault_of_accessibility(browser: Browser, month: str, scheme: str, width: int) -> None:
+    size = {"width": width, "height": 900}
+    with visitor(browser, month, color_scheme=scheme, viewport=size) as page:
+        page.goto("/login/")
+        check(page)
+        log_in(page, "ada", PASSWORD)
+        for path in READ:
+            page.goto(path)
+            check(page)
+
+
+def filter_by(page: Page, label: str, value: str) -> None:
+    page.get_by_role("textbox", name=label, exact=True).fill(value)
+    page.get_by_role("button", name="Filter").click()
+
+
+def check(page: Page) -> None:
+    """No fault is found, and nothing is wider than the window."""
+    found = Axe().run(page, options=RULES)
+    assert found.response["violations"] == [], f"{page.url}\n{found.generate_report()}"
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), page.url
