@@ -1,5 +1,6 @@
 """Runs the migrations: for ``audit-service migrate``, which hands an engine over, and for ``alembic`` in a checkout."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from audit_service.storage.schema import VERSION_TABLE, make_file
 PLACED_NULLS = {
     index.name for table in Base.metadata.tables.values() for index in table.indexes if index.info.get(NULLS_FIRST)
 }
+# Of SQLite, which has none of them.
+warnings.filterwarnings("ignore", "autogenerate skipping metadata-specified expression-based index")
 ADVISORY_LOCK = 4_851_237_461  # any number, the same for all of our migrations
 PATIENCE = 600  # seconds to wait for another process that migrates: of a large trail that takes minutes
 

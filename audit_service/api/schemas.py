@@ -12,7 +12,9 @@ from audit_service.values import limits
 REFERENCE = "#/components/schemas/{name}"
 # What no parameter may hold, as in ``text.fit``; ECMA 262 knows these escapes, and beyond U+FFFF the characters alone.
 _UNSEEN = r"\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff" + "\U000e0000-\U000e007f"
-VISIBLE = rf"^[^\u0000-\u001f\u007f-\u009f{_UNSEEN}]*$"
+_SEEN = rf"[^\u0000-\u001f\u007f-\u009f{_UNSEEN}]"
+VISIBLE = rf"^{_SEEN}*$"
+MEMBER = rf"^{_SEEN.replace('[^', '[^=')}+={_SEEN}*$"
 # A time that stays one in UTC: RFC 3339 allows the leap second and the years 0000 to 9999, calendars do not.
 TIME = (
     r"^(000[2-9]|00[1-9]\d|0[1-9]\d\d|[1-8]\d{3}|9[0-8]\d\d|99[0-8]\d|999[0-8])-.*:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$"
@@ -69,8 +71,10 @@ def _parameter(name: str, schema: dict[str, Any], *, is_required: bool) -> dict[
     if value.get("format") == "date-time":
         value["pattern"] = TIME
         meaning += f" ({PLUS})"
-    elif name in _FORMATS:
-        value["format"] = _FORMATS[name]
+    elif (field := name.rstrip("!")) in _FORMATS:
+        value["format"] = _FORMATS[field]
+    elif name == "details":
+        value["pattern"] = MEMBER
     elif value.get("type") == "string":
         value["pattern"] = VISIBLE
     return {"name": name, "in": "query", "required": is_required, "description": meaning, "schema": given}

@@ -36,8 +36,10 @@ def options(*kinds: type[Any]) -> Callable[[Callable[..., Any]], Callable[..., A
 
 def read_options(given: dict[str, Any], *kinds: type[Any]) -> list[Any]:
     """Return a struct of each of *kinds* with what was *given*. Raises ``click.UsageError`` that names the option."""
-    values = [(name, value) for name, values in given.items() for value in values]
+    fields = {field.name: field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)}
+    values = [(fields[name], value) for name, values in given.items() for value in values]
     try:
         return parse(MultiDict(values), *kinds)
     except ParameterError as error:
-        raise click.UsageError(f"--{error.parameter.replace('_', '-')}: {error.detail}") from None
+        option = next(name for name, parameter in fields.items() if parameter == error.parameter).replace("_", "-")
+        raise click.UsageError(f"--{option}: {error.detail}") from None

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from audit_service.events.base import EventFilters, Kind, NewEvent, text_filter, word_filter
+from audit_service.events.base import EventFilters, Kind, NewEvent, detail_filter, text_filter, word_filter
 from audit_service.values import limits
 from audit_service.vocabulary import AdminAction
 
@@ -26,12 +26,21 @@ class AdminItem(NewAdmin, kw_only=True, frozen=True):
     recorded_at: datetime
 
 
+ActorName = Annotated[str, text_filter(limits.USERNAME, "who did it")]
+ActionWord = Annotated[AdminAction, word_filter(AdminAction, "what was done")]
+Target = Annotated[str, text_filter(limits.TARGET, "what it was done to")]
+
+
 class AdminFilters(EventFilters, frozen=True, kw_only=True):
     """Filters for admin events."""
 
-    actor: list[Annotated[str, text_filter(limits.USERNAME, "who did it")]] = []
-    action: list[Annotated[AdminAction, word_filter(AdminAction, "what was done")]] = []
-    target: list[Annotated[str, text_filter(limits.TARGET, "what it was done to")]] = []
+    actor: list[ActorName] = []
+    actor_not: list[ActorName] = []
+    action: list[ActionWord] = []
+    action_not: list[ActionWord] = []
+    target: list[Target] = []
+    target_not: list[Target] = []
+    details: list[Annotated[str, detail_filter()]] = []
 
 
 ADMIN_EVENTS = Kind(

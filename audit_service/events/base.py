@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 from uuid_utils.compat import uuid7
 
+from audit_service.events.operators import in_query
 from audit_service.events.request_info import parse_network
 from audit_service.values import limits
 
@@ -32,6 +33,29 @@ class NewEvent(msgspec.Struct, kw_only=True, frozen=True):
 def text_filter(limit: int, meaning: str) -> Meta:
     """Return the ``Meta`` of a filter that takes a text of at most *limit* characters."""
     return Meta(max_length=limit, title=f"a text of at most {limit} characters", description=meaning)
+
+
+def part_filter(limit: int, meaning: str) -> Meta:
+    """Return the ``Meta`` of a filter that takes a part of a text, which has at most *limit* characters."""
+    return Meta(min_length=1, max_length=limit, title=f"a text of 1 to {limit} characters", description=meaning)
+
+
+def detail_filter() -> Meta:
+    """Return the ``Meta`` of a filter for a member of an event's details."""
+    return Meta(
+        max_length=limits.DETAIL_FILTER,
+        title="a key and its value, such as provider=github",
+        description="a member of the details: a text, a number, true or false",
+        extra={"parse": parse_detail},
+    )
+
+
+def parse_detail(text: str) -> str:
+    """Return *text* if it is a key and a value; raise ``ValueError`` if it is none."""
+    key, equals, _value = text.partition("=")
+    if not (key and equals):
+        raise ValueError(text)
+    return text
 
 
 def word_filter(vocabulary: type[StrEnum], meaning: str) -> Meta:
@@ -57,16 +81,19 @@ Since = Annotated[datetime, Meta(tz=True, title=TIME_TITLE, description="not bef
 Until = Annotated[datetime, Meta(tz=True, title=TIME_TITLE, description="before this time")]
 
 
-class EventFilters(msgspec.Struct, frozen=True, kw_only=True):
+class EventFilters(msgspec.Struct, frozen=True, kw_only=True, rename=in_query):
     """Filters that every kind of event has. Times are aware and in UTC; an empty list filters nothing.
 
-    The titles say what a value must be: the API's errors and its document use them.
+    A list takes any of its values; one whose name ends in ``_not`` none of them. The titles say what a value must be:
+    the API's errors and its document use them.
     """
 
     since: Since | None = None
     until: Until | None = None
     app: list[App] = []
+    app_not: list[App] = []
     remote_addr: list[Network] = []
+    remote_addr_not: list[Network] = []
     request_id: list[RequestId] = []
 
 
@@ -89,6 +116,8 @@ class Kind:
     has_ids_from_outside: bool = False  # so two events may come with one id
     # Filters whose index holds the events of a value in the order of time, those with the rarest values first.
     indexed: tuple[str, ...] = ()
+    # Fields that have such an index for their values in small letters, too.
+    folded: tuple[str, ...] = ()
     # Words of further filters that have such an index, alone.
     indexed_words: Mapping[str, StrEnum] = field(default_factory=dict)
 

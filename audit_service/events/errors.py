@@ -46,14 +46,29 @@ class ErrorItem(NewError, kw_only=True, frozen=True):  # noqa: N818 - an item, n
     recorded_at: datetime
 
 
+Username = Annotated[str, text_filter(limits.USERNAME, "whose session it was")]
+ExceptionType = Annotated[str, text_filter(limits.EXCEPTION_TYPE, "the qualified name of the exception")]
+Fingerprint = Annotated[str, text_filter(limits.FINGERPRINT, "the same for the same bug")]
+Endpoint = Annotated[str, text_filter(limits.ENDPOINT, "the name of the view")]
+HttpMethod = Annotated[str, text_filter(limits.HTTP_METHOD, "the method of the request")]
+
+
 class ErrorFilters(EventFilters, frozen=True, kw_only=True):
     """Filters for unhandled exceptions."""
 
-    username: list[Annotated[str, text_filter(limits.USERNAME, "whose session it was")]] = []
-    exception_type: list[Annotated[str, text_filter(limits.EXCEPTION_TYPE, "the qualified name of the exception")]] = []
-    fingerprint: list[Annotated[str, text_filter(limits.FINGERPRINT, "the same for the same bug")]] = []
-    endpoint: list[Annotated[str, text_filter(limits.ENDPOINT, "the name of the view")]] = []
-    http_method: list[Annotated[str, text_filter(limits.HTTP_METHOD, "the method of the request")]] = []
+    username: list[Username] = []
+    username_not: list[Username] = []
+    username_i: list[
+        Annotated[str, text_filter(limits.USERNAME, "whose session it was, whatever the case (A to Z)")]
+    ] = []
+    exception_type: list[ExceptionType] = []
+    exception_type_not: list[ExceptionType] = []
+    fingerprint: list[Fingerprint] = []
+    fingerprint_not: list[Fingerprint] = []
+    endpoint: list[Endpoint] = []
+    endpoint_not: list[Endpoint] = []
+    http_method: list[HttpMethod] = []
+    http_method_not: list[HttpMethod] = []
 
 
 ERRORS = Kind(

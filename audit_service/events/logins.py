@@ -3,7 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from audit_service.events.base import EventFilters, Kind, NewEvent, text_filter, word_filter
+from audit_service.events.base import (
+    EventFilters,
+    Kind,
+    NewEvent,
+    detail_filter,
+    part_filter,
+    text_filter,
+    word_filter,
+)
 from audit_service.values import limits
 from audit_service.vocabulary import Action, Outcome, Reason
 
@@ -28,14 +36,32 @@ class LoginItem(NewLogin, kw_only=True, frozen=True):
     recorded_at: datetime
 
 
+Username = Annotated[str, text_filter(limits.USERNAME, "the name, exactly")]
+ActionWord = Annotated[Action, word_filter(Action, "what was done")]
+OutcomeWord = Annotated[Outcome, word_filter(Outcome, "how it ended")]
+ReasonWord = Annotated[Reason, word_filter(Reason, "why it failed")]
+Method = Annotated[str, text_filter(limits.METHOD, "how the user proved who they are")]
+
+
 class LoginFilters(EventFilters, frozen=True, kw_only=True):
     """Filters for logins, failed logins and logouts."""
 
-    username: list[Annotated[str, text_filter(limits.USERNAME, "the name, exactly")]] = []
-    action: list[Annotated[Action, word_filter(Action, "what was done")]] = []
-    outcome: list[Annotated[Outcome, word_filter(Outcome, "how it ended")]] = []
-    reason: list[Annotated[Reason, word_filter(Reason, "why it failed")]] = []
-    method: list[Annotated[str, text_filter(limits.METHOD, "how the user proved who they are")]] = []
+    username: list[Username] = []
+    username_not: list[Username] = []
+    username_i: list[Annotated[str, text_filter(limits.USERNAME, "the name, whatever its case (A to Z)")]] = []
+    username_prefix: list[Annotated[str, part_filter(limits.USERNAME, "how the name begins, whatever its case")]] = []
+    action: list[ActionWord] = []
+    action_not: list[ActionWord] = []
+    outcome: list[OutcomeWord] = []
+    outcome_not: list[OutcomeWord] = []
+    reason: list[ReasonWord] = []
+    reason_not: list[ReasonWord] = []
+    method: list[Method] = []
+    method_not: list[Method] = []
+    user_agent_contains: list[
+        Annotated[str, part_filter(limits.USER_AGENT, "a part of the browser's name, whatever its case")]
+    ] = []
+    details: list[Annotated[str, detail_filter()]] = []
 
 
 LOGINS = Kind(
@@ -50,5 +76,6 @@ LOGINS = Kind(
     owner="username",
     has_ids_from_outside=True,
     indexed=("request_id", "username", "remote_addr", "reason", "app", "method"),
+    folded=("username",),
     indexed_words={"outcome": Outcome.FAILURE, "action": Action.LOGOUT},
 )

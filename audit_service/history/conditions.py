@@ -5,11 +5,13 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Dialect, FromClause, and_, cast, func, literal, or_
+from sqlalchemy import ColumnElement, Dialect, FromClause, and_, cast, func, literal, or_, true
 from sqlalchemy.dialects.postgresql import INET
 
 from audit_service.events.base import Kind
+from audit_service.events.operators import Operator, split
 from audit_service.events.request_info import network_of
+from audit_service.history.comparing import contains, has_member, is_any_of
 from audit_service.history.question import Question
 from audit_service.storage.dialects import is_postgresql
 
@@ -18,20 +20,50 @@ def conditions(table: FromClause, question: Question, dialect: Dialect) -> dict[
     """Return the conditions by the names of their filters; ``owner`` is the one that the question's owner sets."""
     found: dict[str, ColumnElement[bool]] = {}
     for name, value in msgspec.structs.asdict(question.filters).items():
-        if name == "since" and value:
+        if not value:
+            continue
+        if name == "since":
             found[name] = table.c.timestamp >= value
-        elif name == "until" and value:
+        elif name == "until":
             found[name] = table.c.timestamp < value
-        elif name == "remote_addr" and value:
-            found[name] = or_(*(_address(table, text, dialect) for text in value))
-        elif value and isinstance(value[0], StrEnum):  # stands in the SQL: partial indexes are found by it
-            words = [literal(word.value, literal_execute=True) for word in value]
-            found[name] = or_(*(table.c[name] == word for word in words))
-        elif value:  # a list: any of these
-            found[name] = table.c[name] == value[0] if len(value) == 1 else table.c[name].in_(value)
+        else:
+            found[name] = _condition(table, name, value, dialect)
     if question.owner is not None:
         found["owner"] = _is_of(table, question.kind, question.owner)
     return found
+
+
+def _condition(table: FromClause, name: str, values: list[Any], dialect: Dialect) -> ColumnElement[bool]:
+    """Return the condition that an event has any of the *values* of a filter; for ``NOT``, that it has none of them."""
+    field, operator = split(name)
+    column = table.c[field]
+    match operator:
+        case Operator.NOT:
+            return _condition(table, field, values, dialect).is_not(true())
+        case Operator.IGNORE_CASE | Operator.PREFIX:
+            return is_any_of(column, values, dialect, is_whole=operator is Operator.IGNORE_CASE)
+        case Operator.CONTAINS:
+            return or_(*(contains(column, part, dialect) for part in values))
+    return _is_any_of(table, field, values, dialect)
+
+
+def _is_any_of(table: FromClause, field: str, values: list[Any], dialect: Dialect) -> ColumnElement[bool]:
+    column = table.c[field]
+    if field == "remote_addr":
+        return or_(*(_address(table, text, dialect) for text in values))
+    if field == "details":
+        return _has_members(column, values, dialect)
+    if isinstance(values[0], StrEnum):  # stands in the SQL: partial indexes are found by it
+        return or_(*(column == literal(word.value, literal_execute=True) for word in values))
+    return column == values[0] if len(values) == 1 else column.in_(values)
+
+
+def _has_members(column: ColumnElement[Any], members: list[str], dialect: Dialect) -> ColumnElement[bool]:
+    """Return the condition that the details have, for each key that is asked for, any of the values asked for."""
+    by_key: dict[str, list[ColumnElement[bool]]] = {}
+    for text in members:
+        by_key.setdefault(text.partition("=")[0], []).append(has_member(column, text, dialect))
+    return and_(*(or_(*any_of) for any_of in by_key.values()))
 
 
 def _is_of(table: FromClause, kind: Kind, owner: str) -> ColumnElement[bool]:

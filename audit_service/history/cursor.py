@@ -31,7 +31,8 @@ class Cursors:
 
     def __init__(self, signing_key: str, question: Question) -> None:
         """Bind to everything that decides which events the result has; *limit* may differ from page to page."""
-        named = [question.kind.item.__name__, question.filters, question.order, question.owner]
+        given = {name: value for name, value in msgspec.structs.asdict(question.filters).items() if value}
+        named = [question.kind.item.__name__, given, question.order, question.owner]
         bound = msgspec.json.encode(named, order="sorted")
         self._serializer = URLSafeSerializer(
             signing_key,

@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import INET
 
+from audit_service.history.comparing import begins
 from audit_service.history.conditions import is_network_in, parent_of
 
 PAGES_SAMPLED = 3  # of which the bound is made; more make it sharper, and dearer
@@ -107,6 +108,14 @@ def _networks_in(table: Table, network: str, number: int) -> Select[Any]:
     jump = following.order_by(address).limit(1).lateral("jump")
     seen = seen.union_all(select(jump.c.address).select_from(seen.join(jump, true())))
     return select(cast(func.network(func.set_masklen(seen.c.address, prefix)), String).label("key"))
+
+
+def names_query(key: ColumnElement[str], prefix: str, limit: int) -> Select[Any]:
+    """Return the query of the first *limit* values of *key* that begin with *prefix*, by jumps through its index."""
+    found = select(key.label("key")).where(begins(key, prefix)).order_by(key).limit(1).cte("found", recursive=True)
+    jump = select(key.label("key")).where(begins(key, prefix), key > found.c.key).order_by(key).limit(1).lateral("jump")
+    found = found.union_all(select(jump.c.key).select_from(found.join(jump, true())))
+    return select(found.c.key).limit(limit)
 
 
 def in_order_of_time(columns: Any, *, newest: bool, by_filter: bool = False) -> list[ColumnElement[Any]]:

@@ -76,7 +76,10 @@ def parse(args: MultiDict[str, str], *kinds: type[Any]) -> list[Any]:
     for name, field in types.items():
         if field.required and name not in values:
             raise ParameterError(name, f"{name} is required here")
-    return [kind(**{name: values[name] for name in kind.__struct_fields__ if name in values}) for kind in kinds]
+    return [
+        kind(**{field.name: values[name] for name, field in _fields((kind,)).items() if name in values})
+        for kind in kinds
+    ]
 
 
 @lru_cache

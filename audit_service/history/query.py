@@ -3,13 +3,15 @@
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import CTE, ColumnElement, Dialect, Select, Table, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from audit_service.events.base import EventFilters, Kind
+from audit_service.history.comparing import folded, small
 from audit_service.history.conditions import conditions, parent_of
 from audit_service.history.cursor import Position, arrived
-from audit_service.history.merged import in_order_of_time, merged, networks_of, values_of
+from audit_service.history.merged import in_order_of_time, merged, names_query, networks_of, values_of
 from audit_service.history.question import Order, Question
 from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.models import TrailHead, table_of
@@ -18,6 +20,8 @@ from audit_service.storage.models import TrailHead, table_of
 ARRIVAL_SPAN = 100_000
 PATIENCE = 60  # seconds that the database may take for a part of an export, or for counting
 LOOK = 1000  # events that are filtered for a page of a large network before the page is made network by network
+LOOK_FOR_NAMES = 10_000  # the same for a page of names in other spellings, or with the same beginning
+NAMES = 200  # with the same beginning, of which a page is made name by name
 
 
 def list_events(
@@ -31,13 +35,11 @@ def list_events(
     if question.order is Order.ARRIVAL:
         return _list_arrivals(session, question, limit, after.seq if after else 0)
     dialect = session.get_bind().dialect
-    items = (
-        _items(session, question, _look_query(dialect, question, after, limit + 1))
-        if _has_many_networks(dialect, question)
-        else []
-    )
+    look = _look(dialect, question)
+    items = _items(session, question, _look_query(dialect, question, after, limit + 1, look)) if look else []
     if len(items) <= limit:
-        items = _items(session, question, events_query(dialect, question, after, limit + 1))
+        named = _with_names(session, question)
+        items = _items(session, question, events_query(dialect, named, after, limit + 1)) if named else []
     more = len(items) > limit
     return items[:limit], Position(items[limit - 1].timestamp, _seq(items[limit - 1])) if more else None
 
@@ -50,7 +52,7 @@ def events_query(dialect: Dialect, question: Question, after: Position | None, l
         return select(table).where(*found.values()).order_by(table.c.seq).limit(limit)
     if after is not None:
         found["after"] = _is_after(table, after, newest=newest)
-    keys = _keys(table, question) if is_postgresql(dialect) and limit is not None else None
+    keys = _keys(table, question, dialect) if is_postgresql(dialect) and limit is not None else None
     if keys and limit is not None:
         others = [condition for name, condition in found.items() if name not in keys.answered]
         return merged(table, keys.column, keys.values, others, newest=newest, limit=limit)
@@ -69,6 +71,7 @@ def _has_index(question: Question) -> bool:
     return (
         question.owner is not None
         or any(getattr(given, name) for name in question.kind.indexed)
+        or any(getattr(given, f"{name}_i") for name in question.kind.folded)
         or any(getattr(given, name) == [word] for name, word in question.kind.indexed_words.items())
     )
 
@@ -81,12 +84,14 @@ class _Keys(NamedTuple):
     answered: tuple[str, ...]
 
 
-def _keys(table: Table, question: Question) -> _Keys | None:
+def _keys(table: Table, question: Question, dialect: Dialect) -> _Keys | None:
     """Return the keys of the question; None if nothing is to be merged.
 
     That is so for one key, whose events an index has in the order of time already, and for none.
     """
-    values = {name: getattr(question.filters, name) for name in question.kind.indexed}
+    columns: dict[str, ColumnElement[Any]] = {name: table.c[name] for name in question.kind.indexed}
+    columns |= {f"{name}_i": folded(table.c[name], dialect) for name in question.kind.folded}
+    values = {name: getattr(question.filters, name) for name in columns}
     if any(len(given) == 1 and not _is_large(name, given) for name, given in values.items()):
         return None
     for name, given in values.items():
@@ -94,7 +99,8 @@ def _keys(table: Table, question: Question) -> _Keys | None:
             are_whole = all(parent_of(text) is None for text in given)  # each key lies in a network of the question
             return _Keys(table.c.network, networks_of(table, given), (name,) if are_whole else ())
         if len(given) > 1:
-            return _Keys(table.c[name], values_of(table.c[name], given), (name,))
+            spelt = given if name in question.kind.indexed else [small(text) for text in given]
+            return _Keys(columns[name], values_of(columns[name], spelt), (name,))
     return None
 
 
@@ -102,20 +108,50 @@ def _is_large(name: str, given: list[str]) -> bool:
     return name == "remote_addr" and any("/" in text and parent_of(text) is None for text in given)
 
 
-def _has_many_networks(dialect: Dialect, question: Question) -> bool:
-    """Tell whether the question asks for a network of many networks, whose page may be among the next events of all."""
-    given = question.filters.remote_addr
-    return is_postgresql(dialect) and "remote_addr" in question.kind.indexed and _is_large("remote_addr", given)
+def _look(dialect: Dialect, question: Question) -> int:
+    """Return how many of the next events of all are worth a look, for the page may be among them; 0 for none.
+
+    That is so for what has many keys: a network of many networks, names in several spellings or with one beginning.
+    """
+    given, kind = question.filters, question.kind
+    if any(getattr(given, f"{name}_prefix") or _is_spelt(given, name, dialect) for name in kind.folded):
+        return LOOK_FOR_NAMES
+    is_large = "remote_addr" in kind.indexed and _is_large("remote_addr", given.remote_addr)
+    return LOOK if is_postgresql(dialect) and is_large else 0
 
 
-def _look_query(dialect: Dialect, question: Question, after: Position | None, limit: int) -> Select[Any]:
-    """Return the query of those of the next ``LOOK`` events that match; when they fill a page, they are the page."""
+def _is_spelt(given: EventFilters, name: str, dialect: Dialect) -> bool:
+    return not is_postgresql(dialect) and bool(getattr(given, f"{name}_i"))
+
+
+def _with_names(session: Session, question: Question) -> Question | None:
+    """Return the question with the names themselves in place of one beginning, if they are few; None for no name.
+
+    An index holds the events of each name in the order of time, but not those of all names with one beginning.
+    """
+    given, dialect = question.filters, session.get_bind().dialect
+    for name in question.kind.folded if is_postgresql(dialect) else ():
+        beginnings = getattr(given, f"{name}_prefix")
+        if len(beginnings) != 1 or getattr(given, f"{name}_i"):
+            continue
+        key = folded(table_of(question.kind).c[name], dialect)
+        names = session.connection().execute(names_query(key, small(beginnings[0]), NAMES + 1)).scalars().all()
+        if not names:
+            return None
+        if len(names) <= NAMES:
+            found = {f"{name}_prefix": [], f"{name}_i": list(names)}
+            return msgspec.structs.replace(question, filters=msgspec.structs.replace(given, **found))
+    return question
+
+
+def _look_query(dialect: Dialect, question: Question, after: Position | None, limit: int, look: int) -> Select[Any]:
+    """Return the query of those of the next *look* events that match; when they fill a page, they are the page."""
     table, newest = table_of(question.kind), question.order is Order.NEWEST
     span = EventFilters(since=question.filters.since, until=question.filters.until)
     place = list(conditions(table, Question(kind=question.kind, filters=span), dialect).values())
     if after is not None:
         place.append(_is_after(table, after, newest=newest))
-    following = select(table).where(*place).order_by(*in_order_of_time(table.c, newest=newest)).limit(LOOK).subquery()
+    following = select(table).where(*place).order_by(*in_order_of_time(table.c, newest=newest)).limit(look).subquery()
     found = conditions(following, question, dialect)
     return select(following).where(*found.values()).order_by(*in_order_of_time(following.c, newest=newest)).limit(limit)
 

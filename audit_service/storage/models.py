@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, String, Table, Text, UniqueConstraint, Uuid, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, String, Table, Text, TextClause, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from audit_service.events.admin import ADMIN_EVENTS
@@ -15,6 +15,7 @@ from audit_service.storage.database import Base, IpAddress, Json, UtcDateTime
 from audit_service.values import limits
 
 NULLS_FIRST = "nulls_first"
+FOLDED_NAMES = "ix_login_events_folded_username_timestamp_seq"
 WITHOUT_ADDRESS = "remote_addr IS NULL AND network IS NOT NULL"  # refused attempts that were counted
 
 
@@ -30,7 +31,9 @@ class EventColumns:
     request_id: Mapped[str | None] = mapped_column(String(limits.REQUEST_ID), sort_order=-3)
 
 
-def time_index(*columns: str, name: str | None = None, where: str | None = None, on_sqlite: str | None = None) -> Index:
+def time_index(
+    *columns: str | TextClause, name: str | None = None, where: str | None = None, on_sqlite: str | None = None
+) -> Index:
     """Return an index that holds events with the same value of *columns* in the order of time.
 
     It holds only those for which the condition *where* is true, and on SQLite, where an index costs writers more,
@@ -50,6 +53,7 @@ class LoginEvent(EventColumns, Base):
         UniqueConstraint("seq"),
         Index(None, "timestamp", "seq"),
         time_index("username"),
+        time_index(text('lower(username COLLATE "C")'), name=FOLDED_NAMES).ddl_if("postgresql"),
         time_index("remote_addr"),
         time_index("network", on_sqlite="outcome = 'failure'"),
         time_index("app").ddl_if("postgresql"),

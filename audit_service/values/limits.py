@@ -35,6 +35,7 @@ COUNTS_BY_DEFAULT = 10
 DAYS_BY_DEFAULT = 30  # that figures cover when a question does not say since when
 FILTER_VALUES = 100  # of one filter
 NETWORK_FILTER = 64  # the text of a network as it may be written
+DETAIL_FILTER = 512  # a key, "=" and a value
 TIME_ZONE = 64
 CURSOR = 512
 

@@ -95,7 +95,7 @@ def test_pages_follow_one_another_without_gap_or_overlap(reader: Reader) -> None
         (
             {"user": "ada"},
             "user",
-            "user is not a parameter here; these are: since, until, app, remote_addr, request_id, username",
+            "user is not a parameter here; these are: since, until, app, app!, remote_addr, remote_addr!, request_id",
         ),
         ({"outcome": "maybe"}, "outcome", "outcome must be `success` or `failure`"),
         ({"since": "yesterday"}, "since", "since must be an RFC 3339 time with its offset"),

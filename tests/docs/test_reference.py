@@ -16,6 +16,7 @@ from audit_service.cli.app_commands import audit
 from audit_service.events.admin import AdminFilters
 from audit_service.events.errors import ErrorFilters
 from audit_service.events.logins import LoginFilters
+from audit_service.events.operators import Operator
 from audit_service.history.parameters import Paging
 from audit_service.login.report import Report
 from audit_service.settings.environment import NAMES
@@ -55,9 +56,13 @@ def test_every_setting_is_explained() -> None:
 
 
 def test_every_parameter_is_named() -> None:
-    parameters = {name for row in table(REFERENCE, "Parameters") for name in re.findall(r"`(\w+)`", row[0])}
-    filters = {name for kind in (LoginFilters, ErrorFilters, AdminFilters) for name in kind.__struct_fields__}
-    assert parameters == {*filters, *Paging.__struct_fields__}
+    parameters = {name for row in table(REFERENCE, "Parameters") for name in re.findall(r"`([\w:]+)`", row[0])}
+    kinds = (LoginFilters, ErrorFilters, AdminFilters)
+    filters = {field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)}
+    negations = {name for name in filters if name.endswith(Operator.NOT)}
+    assert parameters == {*(filters - negations), *Paging.__struct_fields__}
+    rows = section(REFERENCE, "Parameters")
+    assert set(re.findall(r"`(\w+!)=", rows.split("\n\n")[-1])) == negations
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])

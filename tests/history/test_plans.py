@@ -62,6 +62,7 @@ PLAIN: list[tuple[str, dict[str, Any]]] = [
     (LOGINS, {"app": "app3"}),
     (LOGINS, {"method": "method2"}),
     (LOGINS, {"action": "logout"}),
+    (LOGINS, {"username": "user7", "reason!": "denied"}),
 ]
 # Several values, a hash index, or so few that sorting is cheaper: what is sorted is no more than a few pages.
 SORTED: list[tuple[str, dict[str, Any]]] = [
@@ -72,6 +73,11 @@ SORTED: list[tuple[str, dict[str, Any]]] = [
     (LOGINS, {"remote_addr": ["10.1.1.1", "10.2.2.2"]}),
     (LOGINS, {"username": "user10", "outcome": "failure", **MONTH}),
     (LOGINS, {"request_id": "request-7"}),
+    (LOGINS, {"username:i": "USER7"}),
+    (LOGINS, {"username:i": ["User7", "user8", "nobody"], "order": "oldest"}),
+    (LOGINS, {"username:prefix": "USER"}),
+    (LOGINS, {"username:prefix": "User4", "until": "2026-02-01T00:00:00Z"}),
+    (LOGINS, {"username:prefix": "nobody"}),
     (f"{LOGINS}/summary", {"by": "hour", "since": "2026-02-01T00:00:00Z", "until": "2026-02-02T00:00:00Z"}),
     (f"{LOGINS}/last", {"username": "user3"}),
 ]
@@ -168,7 +174,7 @@ def test_indexes_of_filters_place_nulls_as_only_pages_ask_for(engine: Engine) ->
         for table in Base.metadata.tables.values()
         for index in table.indexes
     }
-    assert sum(marked.values()) == 9
+    assert sum(marked.values()) == 10
     with engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'")
         definitions = {row.indexname: row.indexdef for row in rows}

@@ -83,8 +83,8 @@ def prove(url: str, folder: Path) -> None:
 def refuse_to_lose(url: str) -> None:
     engine = make_engine(Settings(database_url=url).url, writes=True)
     with pytest.raises(NotConfiguredError, match=r"devices of logins \(3\)"):
-        schema.downgrade(engine, "0005")
-    schema.downgrade(engine, "0005", lose=["0006"])
+        schema.downgrade(engine, "0006")
+    schema.downgrade(engine, "0006", lose=["0007"])
     schema.migrate(engine)
     schema.check(engine)
     engine.dispose()

@@ -1,0 +1,102 @@
+"""Comparisons of texts that are more than equality, as SQL: in small letters, by their beginning, by a part.
+
+Case is that of the letters A to Z, on both databases: the locale of a database decides nothing, and an index stays
+what it was when the locale changes.
+"""
+
+import string
+from itertools import product
+
+import msgspec
+from sqlalchemy import ColumnElement, Dialect, String, and_, cast, collate, exists, func, literal, or_, select, true
+from sqlalchemy.dialects.postgresql import JSONB
+
+from audit_service.storage.dialects import is_postgresql
+from audit_service.values import limits
+
+_SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_CAPITAL = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
+_LETTERS = 4  # at the beginning of a name, of which SQLite looks up all spellings
+_LAST = "\U0010ffff"
+_BEFORE_SURROGATES, _AFTER_SURROGATES = "\ud7ff", "\ue000"
+
+
+def small(text: str) -> str:
+    """Return *text* with small letters for A to Z."""
+    return text.translate(_SMALL)
+
+
+def folded(column: ColumnElement[str], dialect: Dialect) -> ColumnElement[str]:
+    """Return the column as ``small`` has it, in the order of code points."""
+    return func.lower(collate(column, "C") if is_postgresql(dialect) else column, type_=String())
+
+
+def begins(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    """Return the condition that a text begins with *prefix*, as a range of an index in the order of code points."""
+    following = _following(prefix)
+    return column >= prefix if following is None else and_(column >= prefix, column < following)
+
+
+def is_any_of(column: ColumnElement[str], texts: list[str], dialect: Dialect, *, is_whole: bool) -> ColumnElement[bool]:
+    """Return the condition that a text is, or not *is_whole* begins with, any of *texts*, whatever its case.
+
+    SQLite has no index of small letters, which would cost each write: there the spellings of the first letters are
+    looked up in the index of the column itself.
+    """
+    in_small = folded(column, dialect)
+    parts = [in_small == small(text) if is_whole else begins(in_small, small(text)) for text in texts]
+    if not is_postgresql(dialect):
+        spelt = [or_(*(begins(column, each) for each in _spellings(text))) if text else true() for text in texts]
+        parts = [and_(near, exactly) for near, exactly in zip(spelt, parts, strict=True)]
+    return or_(*parts)
+
+
+def contains(column: ColumnElement[str], part: str, dialect: Dialect) -> ColumnElement[bool]:
+    """Return the condition that *part* is in a text, whatever its case."""
+    in_small = folded(column, dialect)
+    if is_postgresql(dialect):
+        return func.strpos(in_small, small(part)) > 0
+    return func.instr(in_small, small(part)) > 0
+
+
+def has_member(details: ColumnElement[object], text: str, dialect: Dialect) -> ColumnElement[bool]:
+    """Return the condition that an object has a member as in *text*, ``key=value``.
+
+    The value may be this text, or the number, true or false that it is in JSON.
+    """
+    key, _, value = text.partition("=")
+    meant = [value, *_scalars(value)]
+    if is_postgresql(dialect):
+        return or_(*(details.op("@>")(cast(literal({key: each}, JSONB), JSONB)) for each in meant))
+    members = func.json_each(details).table_valued("key", "atom", "type")
+
+    def is_value(each: str | float) -> ColumnElement[bool]:
+        if isinstance(each, bool):
+            return members.c.type == str(each).lower()
+        types = ("text",) if isinstance(each, str) else ("integer", "real")
+        return and_(members.c.type.in_(types), members.c.atom == each)
+
+    any_of = or_(*(is_value(each) for each in meant))
+    return exists(select(literal(1)).select_from(members).where(members.c.key == key, any_of))
+
+
+def _scalars(value: str) -> list[int | float | bool]:
+    try:
+        found = msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return []
+    return [found] if isinstance(found, int | float) and abs(found) <= limits.DETAILS_NUMBER else []
+
+
+def _spellings(text: str) -> set[str]:
+    letters = [{letter.translate(_SMALL), letter.translate(_CAPITAL)} for letter in text[:_LETTERS]]
+    return {"".join(spelt) for spelt in product(*letters)}
+
+
+def _following(prefix: str) -> str | None:
+    """Return the first text behind all that begin with *prefix*; None if there is none."""
+    begin = prefix.rstrip(_LAST)
+    if not begin:
+        return None
+    last = begin[-1]
+    return begin[:-1] + (_AFTER_SURROGATES if last == _BEFORE_SURROGATES else chr(ord(last) + 1))
