@@ -9,6 +9,7 @@ from werkzeug.datastructures import MultiDict
 
 from audit_service.errors import ParameterError
 from audit_service.events.base import Kind
+from audit_service.events.operators import Operator, split
 from audit_service.web.language import gettext, later
 
 LABELS = {
@@ -43,6 +44,14 @@ LABELS = {
 }
 
 
+_OPERATORS = {
+    Operator.NOT: later("%(what)s is not"),
+    Operator.IGNORE_CASE: later("%(what)s, in any case"),
+    Operator.PREFIX: later("%(what)s begins with"),
+    Operator.CONTAINS: later("%(what)s contains"),
+}
+
+
 @dataclass(frozen=True)
 class Field:
     """A field of the form: its values as they were given, its choices if it has any, and what is wrong with it."""
@@ -53,6 +62,7 @@ class Field:
     choices: list[str]
     help: str
     error: str
+    is_usual: bool  # the others are shown when asked for, or when they are set
 
     @property
     def value(self) -> str:
@@ -61,7 +71,10 @@ class Field:
 
 
 def label(name: str) -> str:
-    """Return what a field is called on pages."""
+    """Return what a field, or a filter as it is in a query string, is called on pages."""
+    for operator, words in _OPERATORS.items():
+        if name.endswith(operator):
+            return gettext(words, what=label(name.removesuffix(operator)))
     return gettext(LABELS.get(name, name))
 
 
@@ -69,12 +82,13 @@ def fields_of(kind: Kind, given: MultiDict[str, str], error: ParameterError | No
     """Return the fields for all filters of a *kind*."""
     return [
         Field(
-            name=field.name,
-            label=label(field.name),
-            values=given.getlist(field.name),
+            name=field.encode_name,
+            label=label(field.encode_name),
+            values=given.getlist(field.encode_name),
             choices=_choices(field.type),
             help=_meta(field.type, "title"),
-            error=gettext(error.detail) if error and error.parameter == field.name else "",
+            error=gettext(error.detail) if error and error.parameter == field.encode_name else "",
+            is_usual=split(field.name)[1] in (None, Operator.CONTAINS),
         )
         for field in msgspec.structs.fields(kind.filters)
     ]

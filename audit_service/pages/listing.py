@@ -49,7 +49,7 @@ class Listing:
     @property
     def active(self) -> list[tuple[str, str]]:
         """The filters that are set, as they were given."""
-        names = self.kind.filters.__struct_fields__
+        names = self.kind.filters.__struct_encode_fields__
         return [(name, value) for name, value in self.given.items(multi=True) if name in names]
 
     def url(self, **changes: str | list[str] | None) -> str:
@@ -58,13 +58,12 @@ class Listing:
 
 
 def url_with(given: MultiDict[str, str], **changes: str | list[str] | None) -> str:
-    """Return the current path with the parameters that are *given*, but for *changes*; without the place in a list."""
+    """Return the URL, relative to the current path, of what is *given* but for *changes*, from the first page on."""
     gone = {*changes, *PLACES}
     kept = [(name, value) for name, value in given.items(multi=True) if name not in gone]
     for name, value in changes.items():
         kept += [(name, each) for each in (value if isinstance(value, list) else [value] if value else [])]
-    path = iri_to_uri(request.script_root + request.path)
-    return f"{path}?{urlencode(kept)}" if kept else path
+    return f"?{urlencode(kept)}" if kept else iri_to_uri(request.script_root + request.path)
 
 
 def given_parameters() -> MultiDict[str, str]:
@@ -72,7 +71,7 @@ def given_parameters() -> MultiDict[str, str]:
     return MultiDict([(name, value.strip()) for name, value in request.args.items(multi=True) if value.strip()])
 
 
-def read_listing(kind: Kind, *, owner: str | None, size: int = 50) -> Listing:
+def read_listing(kind: Kind, *, owner: str | None, size: int = limits.EVENTS_BY_DEFAULT) -> Listing:
     """Return the page of events of that *kind* that the URL asks for; what is wrong with it is its ``error``.
 
     With *owner*, only events that this user may see. A page has *size* events, unless the URL says how many.

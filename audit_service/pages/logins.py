@@ -55,7 +55,7 @@ def list_logins() -> AnyResponse:
         quick=_quick(now),
         chart=url_for("audit_pages.chart_logins", **_filters(listing)),
         export=_filters(listing),
-        filterable=LOGINS.filters.__struct_fields__,
+        filterable=LOGINS.filters.__struct_encode_fields__,
         filter_of={By.NETWORK.value: "remote_addr"},
     )
 
@@ -65,7 +65,7 @@ def chart_logins() -> Response:
     """Draw successes and failures over time, by hour or by day as the span asks for."""
     viewer = viewer_for(auditors_only=True)
     given = given_parameters()
-    for name in set(given) - set(LoginFilters.__struct_fields__):
+    for name in set(given) - set(LoginFilters.__struct_encode_fields__):
         given.poplist(name)
     (filters,) = parse(given, LoginFilters)
     return draw(filters, owner_of_view(viewer))

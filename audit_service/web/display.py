@@ -7,7 +7,7 @@ from babel import Locale
 from babel.dates import format_datetime, format_timedelta
 from babel.numbers import format_decimal
 from flask import request
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from audit_service.web.language import gettext, language
 
@@ -43,8 +43,13 @@ def when(time: datetime | None) -> Markup:
     """Return the element of a time: how long ago it is, and on hover exactly when."""
     if time is None:
         return Markup("")
-    shown = Markup('<time datetime="{}" title="{}">{}</time>')
-    return shown.format(time.astimezone(UTC).isoformat(), exact(time), relative(time))
+    return Markup('<span title="{}">{}</span>').format(exact(time), relative(time))
+
+
+def apart(text: object) -> Markup:
+    """Return *text* as markup that its letters cannot turn around: those of right-to-left scripts stay within it."""
+    shown = str(text)
+    return escape(shown) if shown.isascii() else Markup("<bdi>{}</bdi>").format(shown)
 
 
 def number(value: int) -> str:
