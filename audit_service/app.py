@@ -14,6 +14,7 @@ from audit_service.errors import INSTALL_SERVICE
 from audit_service.extension import API, LoginAudit
 from audit_service.operations.logs import scrub_logs
 from audit_service.operations.readiness import readiness
+from audit_service.pages.service import add_pages
 from audit_service.serving.gateway import Gateway, ReadyAnswer, ReadyAnswers
 from audit_service.settings.environment import load_settings
 from audit_service.settings.table import Settings
@@ -51,6 +52,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     login.init_sessions(app)
     login.init_attempts(app)
     app.register_blueprint(login.blueprint)
+    add_pages(app)
     register_errors(app, login.error_answer)
     app.add_url_rule("/healthz", view_func=healthz, merge_slashes=False)
     app.add_url_rule("/readyz", view_func=readyz, merge_slashes=False)

@@ -56,9 +56,10 @@ def add_account(session: Session, username: str, role: Role, password: str, *, b
     return account
 
 
-def list_accounts(session: Session) -> list[Account]:
-    """Return all accounts, by name."""
-    return list(session.scalars(select(Account).order_by(Account.username)))
+def list_accounts(session: Session, *, begin: str = "", limit: int | None = None) -> list[Account]:
+    """Return all accounts, by name; or at most *limit* from the name *begin* on, whether there is such a one or not."""
+    query = select(Account).where(Account.username >= begin).order_by(Account.username).limit(limit)
+    return list(session.scalars(query))
 
 
 def find_account(session: Session, username: str) -> Account | None:
@@ -181,10 +182,7 @@ def _lock_admins(session: Session) -> list[Account]:
 
 def _require_another(admins: list[Account], account: Account) -> None:
     if admins == [account]:
-        raise AccountError(
-            f"{account.username!r} is the last active admin: make another account one first "
-            "('audit-service accounts set-role NAME admin')"
-        )
+        raise AccountError(f"{account.username!r} is the last active admin: make another account one first")
 
 
 def _missing(username: str) -> AccountError:

@@ -4,6 +4,7 @@ argon2 and zxcvbn are imported when the first password is hashed or chosen: most
 """
 
 import os
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from audit_service.values import limits
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
+_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # without those that look like others
 MIN_GUESSES = 1_000_000
 ESTIMATED = 20  # characters: what is longer and still easy repeats itself, and zxcvbn would take seconds
 
@@ -37,6 +39,11 @@ def validate_password(password: str, username: str) -> None:
         raise AccountError("a password must not be the account's own name")
     if zxcvbn(folded[:ESTIMATED])["guesses"] < MIN_GUESSES:
         raise AccountError("this password is among those that are tried first: choose a less common one")
+
+
+def make_password() -> str:
+    """Return a new password of 99 random bits, in groups that can be read out and typed."""
+    return "-".join("".join(secrets.choice(_LETTERS) for _ in range(5)) for _ in range(4))
 
 
 def hash_password(password: str) -> str:

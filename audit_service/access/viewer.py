@@ -89,6 +89,15 @@ def viewer_for(*, auditors_only: bool) -> Viewer:
     return viewer
 
 
+def admin_viewer() -> Viewer:
+    """Return the admin that is logged in. Raises ``Unauthorized`` (401), and ``Forbidden`` (403) for all others."""
+    viewer = current_viewer()
+    if viewer.role is not Role.ADMIN:
+        _record_access_refused(viewer.name)
+        raise Forbidden("this needs the role admin")
+    return viewer
+
+
 def record_reading(viewer: Viewer, action: AdminAction = AdminAction.HISTORY_READ) -> None:
     """Record that *viewer* looks at the history of others (PCI DSS 10.2.1.3); of one's own nothing is recorded."""
     if owner_of_view(viewer) is not None:

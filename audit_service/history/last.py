@@ -1,4 +1,7 @@
-"""The last logins of a name."""
+"""The last logins of a name, and when each of several accounts logged in last."""
+
+from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import func, select, tuple_
@@ -6,10 +9,12 @@ from sqlalchemy.orm import Session
 
 from audit_service.events.logins import LOGINS, LoginFilters, LoginItem
 from audit_service.history.conditions import conditions
+from audit_service.history.merged import in_order_of_time
 from audit_service.history.query import PATIENCE, list_events
 from audit_service.history.question import Question
 from audit_service.storage.bounded import patient
-from audit_service.storage.models import table_of
+from audit_service.storage.dialects import is_postgresql
+from audit_service.storage.models import Account, table_of
 from audit_service.vocabulary import Action, Outcome
 
 
@@ -42,3 +47,25 @@ def last_logins(session: Session, username: str, *, owner: str | None) -> LastLo
     with patient(session.connection(), PATIENCE):
         since = session.connection().execute(select(func.count()).where(*found.values())).scalar_one()
     return LastLogins(username=username, last_success=success, last_failure=failure, failures_since=since)
+
+
+def last_successes(session: Session, usernames: Iterable[str]) -> dict[str, datetime]:
+    """Return when each account of these names logged in last; without those that never did. It is one query.
+
+    For each account it reads the index of its events from the newest to the one that it looks for.
+    """
+    table, dialect = table_of(LOGINS), session.get_bind().dialect
+    last = (
+        select(table.c.timestamp)
+        .where(
+            table.c.username == Account.username,
+            table.c.action == Action.LOGIN.value,
+            table.c.outcome == Outcome.SUCCESS.value,
+        )
+        .order_by(*in_order_of_time(table.c, newest=True, by_filter=is_postgresql(dialect)))
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(Account.username, last).where(Account.username.in_(usernames))
+    with patient(session.connection(), PATIENCE):
+        return {name: at for name, at in session.connection().execute(query) if at}

@@ -10,6 +10,7 @@ The cookie (see ``cookie``) holds these, and is signed:
 ``key``       the account's session key, which each change of the account replaces; "" for a name without a password.
 ``id``        of this session alone, for ``EndedSession``.
 ``started``   the time of the login, in seconds since the epoch.
+``proved``    the time when the password was last asked for again, as ``started``; missing if it never was.
 ``seen``      the time of the last request, as ``started``; up to ``RENEWAL`` seconds late.
 """
 
@@ -27,6 +28,7 @@ from audit_service.storage.models import Account, EndedSession
 from audit_service.vocabulary import Role
 
 RENEWAL = 60  # seconds: how exactly the last request of a session is known, at least
+FRESH = 15 * 60  # seconds after the password was given in which it is not asked for again
 
 
 def init_sessions(app: Flask) -> None:
@@ -82,6 +84,16 @@ def session_account() -> Account | None:
 def is_session_of(account: Account) -> bool:
     """Tell whether this session is one of *account* as it was read: no change of it has ended the session."""
     return (_text("username"), _text("key")) == (account.username, account.session_key)
+
+
+def is_fresh() -> bool:
+    """Tell whether the password of this session was given a short while ago, at the login or since."""
+    return int(time.time()) - max(_number("started"), _number("proved")) <= FRESH
+
+
+def note_proof() -> None:
+    """Take note that the password was given again, and is right; copies of the cookie do not know of it."""
+    session["proved"] = int(time.time())
 
 
 def _start(username: str, key: str) -> None:

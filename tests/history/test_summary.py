@@ -4,8 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
+from audit_service.context import read_session
+from audit_service.history.last import last_successes
 from audit_service.vocabulary import Role
 from tests.factories import ErrorFactory, LoginFactory
 from tests.support.accounts import PASSWORD
@@ -184,3 +187,14 @@ def test_the_newest_of_a_group_is_the_last_that_happened(ask: Any) -> None:
         ErrorFactory(timestamp=NOON + timedelta(minutes=minutes), fingerprint="v1:same")
     (group,) = ask("/api/errors/groups", **SPAN)["items"]
     assert group["newest"]["timestamp"] == group["last"] == "2026-01-31T12:02:00Z"
+
+
+def test_the_last_login_of_each_account(app: Flask, accounts: dict[Role, str]) -> None:
+    for minutes in (0, 5, 3):
+        LoginFactory(username="user", timestamp=NOON + timedelta(minutes=minutes))
+    LoginFactory(username="user", timestamp=NOON + timedelta(minutes=9), failed=True)
+    LoginFactory(username="auditor", timestamp=NOON, action="logout")
+    LoginFactory(username="nobody", timestamp=NOON)
+    with app.app_context():
+        found = last_successes(read_session(), ["user", "auditor", "nobody"])
+    assert found == {"user": NOON + timedelta(minutes=5)}
