@@ -57,7 +57,11 @@ def list_events(kind: Kind, viewer: Viewer, filters: EventFilters, paging: Pagin
     after = cursors.decode(paging.cursor) if paging.cursor is not None else None
     record_reading(viewer)
     items, position = query.list_events(read_session(), question, limit=paging.limit, after=after)
-    cursor = cursors.encode(position) if position else None
+    return page_answer(items, cursors.encode(position) if position else None)
+
+
+def page_answer(items: list[Any], cursor: str | None) -> Response:
+    """Answer with a page; *cursor* is where the part after it is."""
     answer = json_answer(Page(items=items, next=cursor, next_url=_next_url(cursor)))
     if cursor:
         answer.headers["Link"] = f'<{_next_url(cursor)}>; rel="next"'

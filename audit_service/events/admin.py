@@ -52,6 +52,8 @@ ADMIN_EVENTS = Kind(
     item=AdminItem,
     filters=AdminFilters,
     columns=("timestamp", "actor", "action", "target", "remote_addr"),
+    names=("actor", "target"),
+    indexed=("actor", "target"),
 )
 
 

@@ -112,6 +112,7 @@ class Kind:
     item: type[NewEvent]  # the events as readers see them: with ``seq`` and ``recorded_at``
     filters: type[EventFilters]
     columns: tuple[str, ...]  # the fields that a table on a terminal has room for
+    names: tuple[str, ...]  # the fields that hold names of users
     owner: str | None = None  # the field that names the user who may see the event; None: only auditors may
     has_ids_from_outside: bool = False  # so two events may come with one id
     # Filters whose index holds the events of a value in the order of time, those with the rarest values first.

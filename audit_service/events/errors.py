@@ -80,5 +80,6 @@ ERRORS = Kind(
     item=ErrorItem,
     filters=ErrorFilters,
     columns=("timestamp", "exception_type", "http_method", "path", "endpoint", "username", "remote_addr"),
-    indexed=("fingerprint",),
+    names=("username",),
+    indexed=("fingerprint", "username"),
 )

@@ -73,6 +73,7 @@ LOGINS = Kind(
     item=LoginItem,
     filters=LoginFilters,
     columns=("timestamp", "action", "outcome", "reason", "username", "remote_addr", "method"),
+    names=("username",),
     owner="username",
     has_ids_from_outside=True,
     indexed=("request_id", "username", "remote_addr", "reason", "app", "method"),

@@ -2,13 +2,12 @@
 
 import hashlib
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from itsdangerous import BadData, URLSafeSerializer
 
 from audit_service.errors import ParameterError
-from audit_service.history.question import Question
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -26,14 +25,19 @@ def arrived(seq: int) -> Position:
     return Position(_EPOCH, seq)
 
 
+class Asked(Protocol):
+    """A question."""
+
+    def bound(self) -> list[Any]:
+        """Return what a cursor is bound to."""
+
+
 class Cursors:
     """Makes and reads the cursors of one question."""
 
-    def __init__(self, signing_key: str, question: Question) -> None:
+    def __init__(self, signing_key: str, question: Asked) -> None:
         """Bind to everything that decides which events the result has; *limit* may differ from page to page."""
-        given = {name: value for name, value in msgspec.structs.asdict(question.filters).items() if value}
-        named = [question.kind.item.__name__, given, question.order, question.owner]
-        bound = msgspec.json.encode(named, order="sorted")
+        bound = msgspec.json.encode(question.bound(), order="sorted")
         self._serializer = URLSafeSerializer(
             signing_key,
             salt="audit-service.cursor." + hashlib.sha256(bound).hexdigest(),

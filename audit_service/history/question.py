@@ -1,6 +1,7 @@
 """What a reader asks for: which events, in which order."""
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -22,3 +23,12 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     filters: EventFilters
     order: Order = Order.NEWEST
     owner: str | None = None
+
+    def bound(self) -> list[Any]:
+        """Return what a cursor is bound to."""
+        return [self.kind.item.__name__, given_filters(self.filters), self.order, self.owner]
+
+
+def given_filters(filters: EventFilters) -> dict[str, Any]:
+    """Return the filters that have a value: a filter that is new in a later version changes nothing of a question."""
+    return {name: value for name, value in msgspec.structs.asdict(filters).items() if value}

@@ -88,6 +88,7 @@ class ErrorEvent(EventColumns, Base):
         UniqueConstraint("seq"),
         Index(None, "timestamp", "seq"),
         time_index("fingerprint"),
+        time_index("username"),
     )
 
     exception_type: Mapped[str] = mapped_column(String(limits.EXCEPTION_TYPE))
@@ -104,7 +105,12 @@ class AdminEvent(EventColumns, Base):
     """A change of accounts or tokens, a look at the history, the start or stop of recording."""
 
     __tablename__ = ADMIN_EVENTS.table
-    __table_args__ = (UniqueConstraint("seq"), Index(None, "timestamp", "seq"))
+    __table_args__ = (
+        UniqueConstraint("seq"),
+        Index(None, "timestamp", "seq"),
+        time_index("actor"),
+        time_index("target"),
+    )
 
     actor: Mapped[str] = mapped_column(String(limits.USERNAME))
     action: Mapped[str] = mapped_column(String(32))

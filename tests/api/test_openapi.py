@@ -46,6 +46,9 @@ def conforms(answer: TestResponse, path: str) -> None:
 
 
 def assert_named(value: Any, schema: dict[str, Any]) -> None:
+    if "discriminator" in schema:
+        chosen = schema["discriminator"]
+        schema = {"$ref": chosen["mapping"][value[chosen["propertyName"]]]}
     for option in schema.get("anyOf", []):
         if value is not None and option.get("type") != "null":
             assert_named(value, option)

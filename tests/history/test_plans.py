@@ -80,6 +80,8 @@ SORTED: list[tuple[str, dict[str, Any]]] = [
     (LOGINS, {"username:prefix": "nobody"}),
     (f"{LOGINS}/summary", {"by": "hour", "since": "2026-02-01T00:00:00Z", "until": "2026-02-02T00:00:00Z"}),
     (f"{LOGINS}/last", {"username": "user3"}),
+    ("/api/events", {"limit": LIMIT}),
+    ("/api/events", {"limit": LIMIT, "username": "user3", "order": "oldest"}),
 ]
 
 
@@ -174,7 +176,7 @@ def test_indexes_of_filters_place_nulls_as_only_pages_ask_for(engine: Engine) ->
         for table in Base.metadata.tables.values()
         for index in table.indexes
     }
-    assert sum(marked.values()) == 10
+    assert sum(marked.values()) == 13
     with engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'")
         definitions = {row.indexname: row.indexdef for row in rows}
