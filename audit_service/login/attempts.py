@@ -33,9 +33,9 @@ from audit_service.signals import login_failed_signal
 from audit_service.storage.models import Account
 from audit_service.storage.outages import DATABASE_ERRORS
 from audit_service.vocabulary import Method, Reason
-from audit_service.web.language import gettext, ngettext
+from audit_service.web.language import gettext, later, ngettext
 
-WRONG_CREDENTIALS = "wrong username or password"
+WRONG_CREDENTIALS = later("wrong username or password")
 KNOWN_LIMIT = 10_000  # refusals that a process remembers, so that a flood does not read the history again and again
 LIFTS_KNOWN_FOR = timedelta(seconds=5)  # then a process asks anew whether an admin has lifted a refusal it remembers
 _EXTENSION = "audit_attempts"

@@ -5,11 +5,10 @@ from typing import Any
 
 import flask_bootstrap
 from flask import Response, current_app, make_response, redirect, request, send_from_directory, url_for
-from werkzeug.exceptions import Unauthorized
+from werkzeug.exceptions import BadRequest, Unauthorized
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as AnyResponse
 
-from audit_service.errors import ParameterError
 from audit_service.events import request_info
 from audit_service.values.paths import own_path
 from audit_service.web import display
@@ -44,7 +43,7 @@ def set_preferences() -> AnyResponse:
     for field, cookie, known in (("language", COOKIE, LANGUAGES), ("theme", THEME_COOKIE, THEMES)):
         if (chosen := request.form.get(field)) is not None:
             if chosen not in known:
-                raise ParameterError(field, f"{field} must be one of {', '.join(known)}")
+                raise BadRequest(f"{field} must be one of {', '.join(known)}")
             answer.set_cookie(
                 cookie, chosen, max_age=_YEAR, secure=request.is_secure, httponly=True, samesite="Lax", path="/"
             )
