@@ -12,7 +12,8 @@ from audit_service.events.logins import LoginFilters
 from audit_service.history.groups import ErrorGroups, group_errors
 from audit_service.history.last import LastLogins, last_logins
 from audit_service.history.parameters import GroupLimit, Name
-from audit_service.history.summary import Summary, Summing, summarise
+from audit_service.history.summary import summarise
+from audit_service.history.summing import Summary, Summing
 from audit_service.values import limits
 from audit_service.web.answers import json_answer
 
@@ -21,8 +22,9 @@ _SPAN = f"of the last {limits.DAYS_BY_DEFAULT} days, unless `since` says otherwi
 
 @operation(
     "/logins/summary",
-    "Count logins by time or by a field",
-    f"Counts logins, failed logins and logouts {_SPAN}.",
+    "Count logins by time, by a field or by two",
+    f"Counts logins, failed logins and logouts {_SPAN}. With `then` each count says how many different values a second "
+    "field has, and which are the most frequent.",
     takes=(LoginFilters, Summing),
     answer=json_of(Summary),
 )

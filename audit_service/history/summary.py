@@ -1,21 +1,34 @@
 """The history in numbers: how many logins, by what."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from functools import lru_cache
-from typing import Annotated, Any
-from zoneinfo import ZoneInfo, available_timezones
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Meta
-from sqlalchemy import ColumnElement, Dialect, Integer, Interval, Table, case, cast, func, literal, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    Integer,
+    Interval,
+    Table,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    type_coerce,
+)
 from sqlalchemy.orm import Session
 
+from audit_service.errors import ParameterError
 from audit_service.events.logins import LOGINS, LoginFilters
 from audit_service.history.conditions import conditions
 from audit_service.history.query import PATIENCE
 from audit_service.history.question import Question
+from audit_service.history.summing import PARTS, TIMES, WEEKDAYS, By, Count, Part, Summary, Summing
 from audit_service.storage.bounded import patient
 from audit_service.storage.database import UtcDateTime
 from audit_service.storage.dialects import is_postgresql
@@ -29,75 +42,6 @@ CALENDAR = (datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))  # 
 DEFAULT_SPAN = timedelta(days=limits.DAYS_BY_DEFAULT)
 
 
-class By(StrEnum):
-    """What logins are counted by."""
-
-    HOUR = "hour"
-    DAY = "day"
-    USERNAME = "username"
-    REMOTE_ADDR = "remote_addr"
-    NETWORK = "network"
-    OUTCOME = "outcome"
-    REASON = "reason"
-    METHOD = "method"
-    APP = "app"
-
-
-@lru_cache
-def _zones() -> set[str]:
-    return available_timezones() - {"localtime", "Factory"}  # those depend on the machine, or mean none
-
-
-def _zone(name: str) -> str:
-    if name not in _zones():
-        raise ValueError(name)
-    return name
-
-
-class Summing(msgspec.Struct, frozen=True, kw_only=True):
-    """What is counted, and how much of it is wanted."""
-
-    by: Annotated[
-        By, Meta(title=f"one of {', '.join(f'`{word}`' for word in By)}", description="what logins are counted by")
-    ]
-    top: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=limits.COUNTS,
-            title=f"a number from 1 to {limits.COUNTS}",
-            description="the most frequent ones; not for times",
-        ),
-    ] = limits.COUNTS_BY_DEFAULT
-    tz: Annotated[
-        str,
-        Meta(
-            max_length=limits.TIME_ZONE,
-            title="a time zone such as Europe/Berlin",
-            description="where hours and days begin (IANA time zone)",
-            extra={"parse": _zone},
-        ),
-    ] = "UTC"
-
-
-class Count(msgspec.Struct, frozen=True, kw_only=True):
-    """How many events have this ``key``: a word, or the beginning of an hour or day; null for events without one."""
-
-    key: str | None
-    count: int
-    failures: int
-
-
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts, in the order of time, else the most frequent first; and what they cover."""
-
-    by: By
-    tz: str
-    since: datetime
-    until: datetime
-    items: list[Count]
-
-
 def summarise(
     session: Session, filters: LoginFilters, summing: Summing, *, owner: str | None, now: datetime
 ) -> Summary:
@@ -106,10 +50,15 @@ def summarise(
     table, dialect = table_of(LOGINS), session.get_bind().dialect
     question = Question(kind=LOGINS, filters=covered, owner=owner)
     found = list(conditions(table, question, dialect).values())
-    count = _by_time if summing.by in (By.HOUR, By.DAY) else _by_field
     with patient(session.connection(), PATIENCE):
+        if summing.then is None:
+            count = _by_time if summing.by in TIMES else _by_field
+        else:
+            count = _by_time_and_field if summing.by in TIMES else _by_two_fields
         items = count(session, table, found, summing)
-    return Summary(by=summing.by, tz=summing.tz, since=covered.since, until=covered.until, items=items)
+    return Summary(
+        by=summing.by, then=summing.then, tz=summing.tz, since=covered.since, until=covered.until, items=items
+    )
 
 
 def with_span(filters: Any, now: datetime) -> Any:
@@ -126,6 +75,36 @@ def _by_field(session: Session, table: Table, found: list[ColumnElement[bool]], 
     return [Count(key=key, count=count, failures=failures) for key, count, failures in rows]
 
 
+def _by_two_fields(session: Session, table: Table, found: list[ColumnElement[bool]], summing: Summing) -> list[Count]:
+    key, part = table.c[summing.by.value], table.c[str(summing.then)]
+    cells = (
+        select(key.label("key"), part.label("part"), func.count().label("events"), _failures(table).label("failures"))
+        .where(*found)
+        .group_by(key, part)
+    )
+    cell = cells.cte("cells").c
+    distinct, events = func.count(cell.part), cast(func.sum(cell.events), Integer)
+    totals = select(cell.key, events, cast(func.sum(cell.failures), Integer), distinct).group_by(cell.key)
+    rows = session.connection().execute(
+        totals.order_by(distinct.desc(), func.sum(cell.events).desc(), cell.key).limit(summing.top)
+    )
+    counts = [tuple(row) for row in rows]
+    is_one = or_(key.in_([each for each, *_ in counts if each is not None]), key.is_(None))
+    few = cells.where(is_one).cte("few").c
+    rank = func.row_number().over(partition_by=few.key, order_by=(few.events.desc(), few.part)).label("rank")
+    ranked = select(few.key, few.part, few.events, few.failures, rank).subquery()
+    parts: dict[str | None, list[Part]] = {each: [] for each, *_ in counts}
+    for name, value, count, failures, _ in session.connection().execute(
+        select(ranked).where(ranked.c.rank <= PARTS).order_by(ranked.c.rank)
+    ):
+        if name in parts:
+            parts[name].append(Part(key=value, count=count, failures=failures))
+    return [
+        Count(key=name, count=count, failures=failures, distinct=values, parts=parts[name])
+        for name, count, failures, values in counts
+    ]
+
+
 def _by_time(session: Session, table: Table, found: list[ColumnElement[bool]], summing: Summing) -> list[Count]:
     """Count by quarters of an hour in the database, and by hours or days of the zone from these.
 
@@ -139,14 +118,62 @@ def _by_time(session: Session, table: Table, found: list[ColumnElement[bool]], s
         query = select(quarter, func.count()).where(*conditions).group_by(quarter).order_by(quarter)
         counted: Counter[str] = Counter()
         for begun, events in session.connection().execute(query).all():
-            local = begun.astimezone(zone)
-            begin = local.replace(minute=0) if summing.by is By.HOUR else local.replace(hour=0, minute=0, fold=0)
-            counted[begin.isoformat()] += events
+            counted[_key_of(begun.astimezone(zone), summing.by)] += events
         return counted
 
     failures = count(*found, is_failure)  # first: what comes in meanwhile is never more failures than events
     everything = count(*found)
-    return [Count(key=key, count=events, failures=failures[key]) for key, events in everything.items()]
+    keys = _in_order(everything, summing.by)
+    return [Count(key=key, count=everything[key], failures=failures[key]) for key in keys]
+
+
+def _by_time_and_field(
+    session: Session, table: Table, found: list[ColumnElement[bool]], summing: Summing
+) -> list[Count]:
+    """Count by quarters of an hour and the field in the database. Raises ``ParameterError`` for too many of these."""
+    zone, part = ZoneInfo(summing.tz), table.c[str(summing.then)]
+    quarter = _quarter(table, session.get_bind().dialect).label("quarter")
+    query = select(quarter, part, func.count(), _failures(table)).where(*found).group_by(quarter, part)
+    rows = session.connection().execute(query.order_by(quarter).limit(limits.CELLS + 1)).all()
+    if len(rows) > limits.CELLS:
+        raise ParameterError("then", f"then has too many values in this time ({summing.then}): ask for less of it")
+    events: dict[str, Counter[str | None]] = {}
+    failures: dict[str, Counter[str | None]] = {}
+    for begun, value, count, failed in rows:
+        key = _key_of(begun.astimezone(zone), summing.by)
+        events.setdefault(key, Counter())[value] += count
+        failures.setdefault(key, Counter())[value] += failed
+    return [
+        Count(
+            key=key,
+            count=events[key].total(),
+            failures=failures[key].total(),
+            distinct=len(events[key].keys() - {None}),
+            parts=[
+                Part(key=value, count=count, failures=failures[key][value])
+                for value, count in sorted(events[key].items(), key=lambda each: (-each[1], str(each[0])))[:PARTS]
+            ],
+        )
+        for key in _in_order(events, summing.by)
+    ]
+
+
+def _key_of(local: datetime, by: By) -> str:
+    match by:
+        case By.HOUR_OF_DAY:
+            return f"{local:%H}"
+        case By.WEEKDAY:
+            return WEEKDAYS[local.weekday()]
+        case By.HOUR:
+            return local.replace(minute=0).isoformat()
+    return local.replace(hour=0, minute=0, fold=0).isoformat()
+
+
+def _in_order(keys: Iterable[str], by: By) -> list[str]:
+    """Return *keys*, which come in the order of time, in the order of a day or a week."""
+    if by is By.WEEKDAY:
+        return sorted(keys, key=WEEKDAYS.index)
+    return sorted(keys) if by is By.HOUR_OF_DAY else list(keys)
 
 
 def _quarter(table: Table, dialect: Dialect) -> ColumnElement[datetime]:

@@ -32,6 +32,7 @@ GROUPS = 1000  # in one answer
 GROUPS_BY_DEFAULT = 100
 COUNTS = 1000  # in one answer
 COUNTS_BY_DEFAULT = 10
+CELLS = 200_000  # of a time and a value of a field, that are counted for one answer
 DAYS_BY_DEFAULT = 30  # that figures cover when a question does not say since when
 FILTER_VALUES = 100  # of one filter
 NETWORK_FILTER = 64  # the text of a network as it may be written

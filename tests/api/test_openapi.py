@@ -128,7 +128,21 @@ def test_the_description_of_a_time_has_words_for_urls() -> None:
 
 
 QUERIES = ["limit=1", "order=arrival", "order=oldest", "limit=1&order=arrival", "app=nothing"]
-SUMS = ["hour", "day&tz=Asia/Kathmandu", "username", "remote_addr", "network", "outcome", "reason", "method", "app"]
+SUMS = [
+    "hour",
+    "day&tz=Asia/Kathmandu",
+    "hour_of_day&then=outcome",
+    "weekday",
+    "network&then=username",
+    "reason&then=app",
+    "username",
+    "remote_addr",
+    "network",
+    "outcome",
+    "reason",
+    "method",
+    "app",
+]
 
 
 def test_real_answers(client: FlaskClient, token: dict[str, str], history: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from audit_service.context import read_session
 from audit_service.history.last import last_successes
+from audit_service.values import limits
 from audit_service.vocabulary import Role
 from tests.factories import ErrorFactory, LoginFactory
 from tests.support.accounts import PASSWORD
@@ -198,3 +199,80 @@ def test_the_last_login_of_each_account(app: Flask, accounts: dict[Role, str]) -
     with app.app_context():
         found = last_successes(read_session(), ["user", "auditor", "nobody"])
     assert found == {"user": NOON + timedelta(minutes=5)}
+
+
+@pytest.mark.parametrize(
+    ("by", "zone", "keys"),
+    [
+        ("hour_of_day", "UTC", ["00", "12", "13", "23"]),
+        ("hour_of_day", "Asia/Kathmandu", ["04", "05", "17", "18"]),
+        ("weekday", "UTC", ["monday", "saturday", "sunday"]),
+        ("weekday", "Asia/Kathmandu", ["monday", "saturday", "sunday"]),
+    ],
+)
+def test_by_hour_of_the_day_and_weekday(ask: Any, by: str, zone: str, keys: list[str]) -> None:
+    """Noon is on a Saturday; the last is on the Monday after the next one."""
+    for hours in (0, 1, 11, 24, 24 * 8 + 12):
+        LoginFactory(timestamp=NOON + timedelta(hours=hours), failed=hours == 24)
+    summary = ask("/api/logins/summary", by=by, tz=zone, **SPAN)
+    assert [item["key"] for item in summary["items"]] == keys
+    assert sum(item["count"] for item in summary["items"]) == 5
+    assert sum(item["failures"] for item in summary["items"]) == 1
+    assert (summary["then"], summary["items"][0]["distinct"], summary["items"][0]["parts"]) == (None, None, None)
+
+
+@pytest.fixture
+def sprayed(ask: Any) -> None:
+    """One network that tries twelve names, one where two people work, and refused attempts that were counted."""
+    for n in range(12):
+        LoginFactory(username=f"name{n:02}", remote_addr=f"203.0.113.{n}", timestamp=NOON, failed=True)
+    for n in range(20):
+        LoginFactory(username="ada" if n % 4 else "bob", remote_addr="192.0.2.7", timestamp=NOON)
+    LoginFactory(username="name03", remote_addr="203.0.113.9", timestamp=NOON)
+    LoginFactory(username="name03", remote_addr=None, timestamp=NOON + timedelta(days=1))
+
+
+@pytest.mark.usefixtures("sprayed")
+def test_by_two_fields(ask: Any) -> None:
+    summary = ask("/api/logins/summary", by="network", then="username", **SPAN)
+    assert (summary["by"], summary["then"]) == ("network", "username")
+    spray, office, nowhere = summary["items"]
+    assert (spray["key"], spray["count"], spray["failures"], spray["distinct"]) == ("203.0.113.0/24", 13, 12, 12)
+    assert len(spray["parts"]) == 10
+    assert spray["parts"][0] == {"key": "name03", "count": 2, "failures": 1}
+    assert [part["key"] for part in spray["parts"][1:3]] == ["name00", "name01"]
+    assert (office["key"], office["count"], office["failures"], office["distinct"]) == ("192.0.2.0/24", 20, 0, 2)
+    assert [(part["key"], part["count"]) for part in office["parts"]] == [("ada", 15), ("bob", 5)]
+    assert (nowhere["key"], nowhere["distinct"]) == (None, 1)
+    assert ask("/api/logins/summary", by="network", then="username", top=1, **SPAN)["items"] == [spray]
+    by_name = ask("/api/logins/summary", by="username", then="reason", username="name03", **SPAN)["items"]
+    parts = [{"key": None, "count": 2, "failures": 0}, {"key": "bad_password", "count": 1, "failures": 1}]
+    assert by_name == [{"key": "name03", "count": 3, "failures": 1, "distinct": 1, "parts": parts}]
+
+
+@pytest.mark.usefixtures("sprayed")
+def test_by_a_time_and_a_field(ask: Any, client: FlaskClient, token: dict[str, str], monkeypatch: Any) -> None:
+    first, second = ask("/api/logins/summary", by="day", then="network", **SPAN)["items"]
+    assert (first["key"], first["count"], first["failures"], first["distinct"]) == (
+        "2026-01-31T00:00:00+00:00",
+        33,
+        12,
+        2,
+    )
+    assert [(part["key"], part["count"]) for part in first["parts"]] == [("192.0.2.0/24", 20), ("203.0.113.0/24", 13)]
+    assert (second["count"], second["distinct"], second["parts"]) == (
+        1,
+        0,
+        [{"key": None, "count": 1, "failures": 0}],
+    )
+    monkeypatch.setattr(limits, "CELLS", 2)
+    asked = {"by": "weekday", "then": "network", **SPAN}
+    answer = client.get("/api/logins/summary", query_string=asked, headers=token)
+    assert (answer.status_code, answer.get_json()["parameter"]) == (400, "then")
+    assert "ask for less" in answer.get_json()["detail"]
+
+
+def test_a_summary_of_nothing_says_which_time_it_looked_at(ask: Any) -> None:
+    for query in ({"by": "day"}, {"by": "network", "then": "username"}, {"by": "weekday", "then": "app"}):
+        summary = ask("/api/logins/summary", **query, **SPAN)
+        assert (summary["items"], summary["since"], summary["until"]) == ([], SPAN["since"], SPAN["until"])
