@@ -25,6 +25,7 @@ from audit_service.trail.append import append_within
 from audit_service.values import limits
 from audit_service.values.text import fit
 from audit_service.vocabulary import AdminAction, Role
+from audit_service.web.language import gettext
 
 
 def add_account(session: Session, username: str, role: Role, password: str, *, by: Actor) -> Account:
@@ -35,10 +36,15 @@ def add_account(session: Session, username: str, role: Role, password: str, *, b
     name = fit(username, limits.USERNAME)
     if not name or name != name.strip(" "):
         raise AccountError(
-            f"a username must be 1 to {limits.USERNAME} characters, without control characters or spaces at its ends"
+            gettext(
+                "a username must be 1 to %(most)s characters, without control characters or spaces at its ends",
+                most=limits.USERNAME,
+            )
         )
     if is_reserved(name):
-        raise AccountError(f"the username {name!r} stands for names that are not kept: choose another one")
+        raise AccountError(
+            gettext("the username %(name)r stands for names that are not kept: choose another one", name=name)
+        )
     validate_password(password, name)
     account = Account(
         username=name,
@@ -51,7 +57,7 @@ def add_account(session: Session, username: str, role: Role, password: str, *, b
         with session.begin_nested():
             session.add(account)
     except IntegrityError:
-        raise AccountError(f"there is an account {username!r} already") from None
+        raise AccountError(gettext("there is an account %(name)r already", name=username)) from None
     _record(session, by, AdminAction.ACCOUNT_ADDED, account, {"role": role.value})
     return account
 
@@ -182,7 +188,9 @@ def _lock_admins(session: Session) -> list[Account]:
 
 def _require_another(admins: list[Account], account: Account) -> None:
     if admins == [account]:
-        raise AccountError(f"{account.username!r} is the last active admin: make another account one first")
+        raise AccountError(
+            gettext("%(name)r is the last active admin: make another account one first", name=account.username)
+        )
 
 
 def _missing(username: str) -> AccountError:

@@ -12,6 +12,7 @@ from unicodedata import normalize
 
 from audit_service.errors import AccountError
 from audit_service.values import limits
+from audit_service.web.language import gettext
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -29,16 +30,20 @@ def validate_password(password: str, username: str) -> None:
     """
     if not limits.PASSWORD_MIN <= len(password) <= limits.PASSWORD_MAX:
         raise AccountError(
-            f"a password must have {limits.PASSWORD_MIN} to {limits.PASSWORD_MAX} characters, "
-            f"this one has {len(password)}"
+            gettext(
+                "a password must have %(least)s to %(most)s characters, this one has %(number)s",
+                least=limits.PASSWORD_MIN,
+                most=limits.PASSWORD_MAX,
+                number=len(password),
+            )
         )
     from zxcvbn import zxcvbn  # noqa: PLC0415 - 14 MB
 
     folded = normalize("NFC", password.casefold())
     if folded == normalize("NFC", username.casefold()):
-        raise AccountError("a password must not be the account's own name")
+        raise AccountError(gettext("a password must not be the account's own name"))
     if zxcvbn(folded[:ESTIMATED])["guesses"] < MIN_GUESSES:
-        raise AccountError("this password is among those that are tried first: choose a less common one")
+        raise AccountError(gettext("this password is among those that are tried first: choose a less common one"))
 
 
 def make_password() -> str:

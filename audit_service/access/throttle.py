@@ -25,6 +25,7 @@ from audit_service.settings.table import Settings
 from audit_service.storage.models import Account, AdminEvent, LoginEvent
 from audit_service.trail.append import append_within
 from audit_service.vocabulary import AdminAction, Method, Outcome, Reason
+from audit_service.web.language import gettext
 
 SHORTEST = timedelta(seconds=5)  # shorter waits are not worth an error: people type slower
 _NO_GUESSES = (Reason.THROTTLED.value, Reason.PROVIDER_ERROR.value)  # no password was checked
@@ -93,10 +94,12 @@ def _network(text: str) -> str:
     try:
         given = ip_interface(text.strip())
     except ValueError:
-        raise AccountError(f"{text[:50]!r} is no address and no network") from None
+        raise AccountError(gettext("%(given)r is no address and no network", given=text[:50])) from None
     whole = network_of(str(given.ip)) or ""
     if "/" in text and str(given.network) != whole:
-        raise AccountError(f"logins are counted by /24, of IPv6 by /64: {whole} is the one of {given.ip}")
+        raise AccountError(
+            gettext("logins are counted by /24, of IPv6 by /64: name %(network)s, or an address in it", network=whole)
+        )
     return whole
 
 

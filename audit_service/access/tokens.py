@@ -22,6 +22,7 @@ from audit_service.trail.append import append_within
 from audit_service.values import limits
 from audit_service.values.text import fit
 from audit_service.vocabulary import AdminAction, Scope
+from audit_service.web.language import gettext
 
 TOKEN_PREFIX = "aud_"  # noqa: S105 - so that secret scanners find tokens
 KNOWN_FOR = timedelta(hours=1)
@@ -39,19 +40,25 @@ def add_token(session: Session, name: str, scope: Scope, *, by: Actor, expires_a
     given, name = name, fit(name, limits.TOKEN_NAME) or ""
     if not name or name != name.strip(" "):
         raise AccountError(
-            f"a token's name must be 1 to {limits.TOKEN_NAME} characters, without control characters or spaces at "
-            f"its ends, not {given[: limits.TOKEN_NAME]!r}"
+            gettext(
+                "a token's name must be 1 to %(most)s characters, without control characters or spaces at its ends, "
+                "not %(name)r",
+                most=limits.TOKEN_NAME,
+                name=given[: limits.TOKEN_NAME],
+            )
         )
     now = datetime.now(UTC)
     if expires_at is not None and expires_at <= now:
-        raise AccountError("a token must expire in the future")
+        raise AccountError(gettext("a token must expire in the future"))
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     row = Token(name=name, token_hash=_hash(token), scope=scope.value, created_at=now, expires_at=expires_at)
     try:
         with session.begin_nested():
             session.add(row)
     except IntegrityError:
-        raise AccountError(f"there is, or was, a token {name!r} already: choose another name") from None
+        raise AccountError(
+            gettext("there is, or was, a token %(name)r already: choose another name", name=name)
+        ) from None
     details = {"scope": scope.value, "expires_at": expires_at and expires_at.isoformat()}
     append_within(session.connection(), [by.did(AdminAction.TOKEN_ADDED, name, details)])
     return token

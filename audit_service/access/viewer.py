@@ -15,6 +15,7 @@ from audit_service.trail.looks import question_details
 from audit_service.values import limits
 from audit_service.values.text import clean
 from audit_service.vocabulary import AdminAction, Role, Scope
+from audit_service.web.language import gettext
 
 _EXTENSION = "audit_known_tokens"
 SEES_ALL = (Role.AUDITOR, Role.ADMIN)
@@ -94,7 +95,7 @@ def admin_viewer() -> Viewer:
     viewer = current_viewer()
     if viewer.role is not Role.ADMIN:
         _record_access_refused(viewer.name)
-        raise Forbidden("this needs the role admin")
+        raise Forbidden(gettext("this needs the role admin"))
     return viewer
 
 
