@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Response
 
-from audit_service.history.summary import Count
+from audit_service.history.summing import Count
 
 _COLOURS = ("#2f9e62", "#d9485f")  # successes, failures: on a light ground and on a dark one
 _WIDTH, _HEIGHT = 1000, 220

@@ -1,6 +1,7 @@
 """A list of events as a page: the whole question is in its URL, a page can be left in both directions."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -18,6 +19,8 @@ from audit_service.history.parameters import Cursor, parse
 from audit_service.history.query import list_events
 from audit_service.history.question import Order, Question
 from audit_service.values import limits
+from audit_service.values.when import parse_when
+from audit_service.web import display
 
 SIZES = (25, 50, 100, 250)
 PLACES = ("cursor", "before")  # parameters that say which page it is
@@ -71,6 +74,21 @@ def given_parameters() -> MultiDict[str, str]:
     return MultiDict([(name, value.strip()) for name, value in request.args.items(multi=True) if value.strip()])
 
 
+def with_times(given: MultiDict[str, str]) -> MultiDict[str, str]:
+    """Return the parameters with times where words were *given*, such as "24h"; those of the reader's zone.
+
+    Raises ``ParameterError`` for what is no time.
+    """
+    fixed = given.copy()
+    for name in ("since", "until"):
+        for text in given.getlist(name)[:1]:
+            try:
+                fixed[name] = parse_when(text, display.zone(), datetime.now(UTC)).isoformat()
+            except ValueError as error:
+                raise ParameterError(name, f"{name} {error}") from None
+    return fixed
+
+
 def read_listing(kind: Kind, *, owner: str | None, size: int = limits.EVENTS_BY_DEFAULT) -> Listing:
     """Return the page of events of that *kind* that the URL asks for; what is wrong with it is its ``error``.
 
@@ -79,10 +97,11 @@ def read_listing(kind: Kind, *, owner: str | None, size: int = limits.EVENTS_BY_
     given = given_parameters()
     listing = Listing(kind, given, kind.filters(), list(kind.columns), size)
     try:
-        listing.filters, paging = parse(given, kind.filters, Paging)
+        fixed = with_times(given)
+        listing.filters, paging = parse(fixed, kind.filters, Paging)
         listing.columns = _columns(kind, paging.column) or listing.columns
         listing.limit = paging.limit or size
-        _fill(listing, paging, owner)
+        _fill(listing, fixed, paging, owner)
     except ParameterError as error:
         listing.error = error
     return listing
@@ -95,8 +114,11 @@ def _columns(kind: Kind, wanted: list[str]) -> list[str]:
     return [name for name in known if name in wanted]
 
 
-def _fill(listing: Listing, paging: Paging, owner: str | None) -> None:
-    """Read the events. A page before another is read backwards from that one's first event."""
+def _fill(listing: Listing, fixed: MultiDict[str, str], paging: Paging, owner: str | None) -> None:
+    """Read the events. A page before another is read backwards from that one's first event.
+
+    Further pages are those of the same question: their URLs have the times that its words meant.
+    """
     forth = Question(kind=listing.kind, filters=listing.filters, order=Order.NEWEST, owner=owner)
     back = msgspec.structs.replace(forth, order=Order.OLDEST)
     key, session = current_context().signing_key(), read_session()
@@ -112,9 +134,9 @@ def _fill(listing: Listing, paging: Paging, owner: str | None) -> None:
         is_first, is_last = after is None, more is None
     listing.items = items
     if items and not is_last:
-        listing.next_url = listing.url(cursor=Cursors(key, forth).encode(_position(items[-1])))
+        listing.next_url = url_with(fixed, cursor=Cursors(key, forth).encode(_position(items[-1])))
     if items and not is_first:
-        listing.previous_url = listing.url(before=Cursors(key, back).encode(_position(items[0])))
+        listing.previous_url = url_with(fixed, before=Cursors(key, back).encode(_position(items[0])))
 
 
 def _position(item: Any) -> Position:

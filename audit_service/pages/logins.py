@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 from flask import Response, url_for
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -16,12 +17,13 @@ from audit_service.events.logins import LOGINS, LoginFilters, LoginItem
 from audit_service.history.parameters import parse
 from audit_service.history.query import find_event, list_events
 from audit_service.history.question import Order, Question
-from audit_service.history.summary import By, Count, Summary, Summing, summarise
+from audit_service.history.summary import summarise
+from audit_service.history.summing import By, Count, Summary, Summing
 from audit_service.pages.blueprint import blueprint, page
 from audit_service.pages.charts import counts_chart
 from audit_service.pages.devices import device
 from audit_service.pages.forms import fields_of, label
-from audit_service.pages.listing import SIZES, Listing, given_parameters, read_listing
+from audit_service.pages.listing import SIZES, Listing, given_parameters, read_listing, with_times
 from audit_service.vocabulary import Outcome
 from audit_service.web import display
 from audit_service.web.language import gettext
@@ -52,9 +54,9 @@ def list_logins() -> AnyResponse:
         label=label,
         all_columns=LOGINS.item.__struct_fields__,
         now=now,
-        quick=_quick(now),
-        chart=url_for("audit_pages.chart_logins", **_filters(listing)),
-        export=_filters(listing),
+        quick=_quick(),
+        chart=url_for("audit_pages.chart_logins", **_filters(listing.given)),
+        export=_filters(with_times(listing.given)) if not listing.error else {},
         filterable=LOGINS.filters.__struct_encode_fields__,
         filter_of={By.NETWORK.value: "remote_addr"},
     )
@@ -67,7 +69,7 @@ def chart_logins() -> Response:
     given = given_parameters()
     for name in set(given) - set(LoginFilters.__struct_encode_fields__):
         given.poplist(name)
-    (filters,) = parse(given, LoginFilters)
+    (filters,) = parse(with_times(given), LoginFilters)
     return draw(filters, owner_of_view(viewer))
 
 
@@ -125,22 +127,15 @@ def _around(item: LoginItem, owner: str | None) -> list[tuple[str, str, list[Log
     return found
 
 
-def _quick(now: datetime) -> list[tuple[str, str]]:
+def _quick() -> list[tuple[str, str]]:
     """Return the quick choices of ``since``."""
-    choices = (
-        (timedelta(hours=1), gettext("Last hour")),
-        (timedelta(days=1), gettext("Last day")),
-        (timedelta(days=7), gettext("Last week")),
-    )
-    return [((now - span).isoformat(timespec="seconds"), words) for span, words in choices]
+    return [("1h", gettext("Last hour")), ("24h", gettext("Last day")), ("7d", gettext("Last week"))]
 
 
-def _filters(listing: Listing) -> dict[str, Any]:
-    """Return the filters of the list as parameters of another URL."""
-    found: dict[str, list[str]] = {}
-    for name, value in listing.active:
-        found.setdefault(name, []).append(value)
-    return found
+def _filters(given: MultiDict[str, str]) -> dict[str, Any]:
+    """Return the filters that are *given* as parameters of another URL."""
+    names = LOGINS.filters.__struct_encode_fields__
+    return {name: values for name, values in given.lists() if name in names}
 
 
 def _summaries(listing: Listing, viewer: Viewer) -> dict[By, Summary]:
