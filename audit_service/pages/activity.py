@@ -10,9 +10,9 @@ from audit_service.access.viewer import current_viewer
 from audit_service.context import Viewer, current_context, read_session
 from audit_service.events.logins import LOGINS, LoginFilters
 from audit_service.pages.blueprint import blueprint, page
-from audit_service.pages.devices import device
 from audit_service.pages.listing import read_listing
 from audit_service.pages.logins import draw
+from audit_service.pages.tables import table_values
 from audit_service.pages.unusual import remarks
 from audit_service.values import limits
 from audit_service.values.text import clean
@@ -33,7 +33,7 @@ def activity() -> AnyResponse:
         viewer,
         listing=listing,
         remarks=remarks(read_session(), _name(viewer), listing.items),
-        device=device,
+        **table_values(),
         has_password=current_context().settings.login != "passwordless",
         days=SPAN.days,
     )

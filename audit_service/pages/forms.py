@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any, get_args
 
 import msgspec
 from werkzeug.datastructures import MultiDict
@@ -42,27 +42,34 @@ LABELS = {
     "limit": later("events on a page"),
     "column": later("columns"),
 }
-
-
-_OPERATORS = {
-    Operator.NOT: later("%(what)s is not"),
-    Operator.IGNORE_CASE: later("%(what)s, in any case"),
-    Operator.PREFIX: later("%(what)s begins with"),
-    Operator.CONTAINS: later("%(what)s contains"),
+EXAMPLES = {
+    "since": "24h",
+    "until": "2026-01-31 12:00",
+    "remote_addr": "10.0.0.0/8",
+    "details": "provider=github",
+}
+_COMPARED = {
+    Operator.NOT: later("%(field)s is not"),
+    Operator.IGNORE_CASE: later("%(field)s in any case"),
+    Operator.PREFIX: later("%(field)s begins with"),
+    Operator.CONTAINS: later("%(field)s contains"),
 }
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field of the form: its values as they were given, its choices if it has any, and what is wrong with it."""
+    """A field of the form: its values as they were given, its choices if it has any, and what is wrong with it.
+
+    A field that is *rare* is not among the first that are shown.
+    """
 
     name: str
     label: str
     values: list[str]
     choices: list[str]
-    help: str
+    example: str
     error: str
-    is_usual: bool  # the others are shown when asked for, or when they are set
+    is_rare: bool
 
     @property
     def value(self) -> str:
@@ -71,27 +78,32 @@ class Field:
 
 
 def label(name: str) -> str:
-    """Return what a field, or a filter as it is in a query string, is called on pages."""
-    for operator, words in _OPERATORS.items():
+    """Return what a field, or a filter by its name in a query string, is called on pages."""
+    for operator, words in _COMPARED.items():
         if name.endswith(operator):
-            return gettext(words, what=label(name.removesuffix(operator)))
+            return gettext(words, field=label(name.removesuffix(operator)))
     return gettext(LABELS.get(name, name))
 
 
 def fields_of(kind: Kind, given: MultiDict[str, str], error: ParameterError | None) -> list[Field]:
-    """Return the fields for all filters of a *kind*."""
-    return [
-        Field(
-            name=field.encode_name,
-            label=label(field.encode_name),
-            values=given.getlist(field.encode_name),
-            choices=_choices(field.type),
-            help=_meta(field.type, "title"),
-            error=gettext(error.detail) if error and error.parameter == field.encode_name else "",
-            is_usual=split(field.name)[1] in (None, Operator.CONTAINS),
+    """Return the fields for the filters of a *kind*; one for what is not to be only where it is given."""
+    found = []
+    for field in msgspec.structs.fields(kind.filters):
+        name, (_, operator) = field.encode_name, split(field.name)
+        if operator is Operator.NOT and name not in given:
+            continue
+        found.append(
+            Field(
+                name=name,
+                label=label(name),
+                values=given.getlist(name),
+                choices=_choices(field.type),
+                example=EXAMPLES.get(field.name, ""),
+                error=gettext(error.detail) if error and error.parameter == name else "",
+                is_rare=operator is not None or field.name == "details",
+            )
         )
-        for field in msgspec.structs.fields(kind.filters)
-    ]
+    return found
 
 
 def _choices(annotation: Any) -> list[str]:
@@ -103,9 +115,3 @@ def _word(annotation: Any) -> type[StrEnum] | None:
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return annotation
     return next(filter(None, (_word(part) for part in get_args(annotation))), None)
-
-
-def _meta(annotation: Any, name: str) -> str:
-    if get_origin(annotation) is Annotated:
-        return next((str(getattr(meta, name) or "") for meta in annotation.__metadata__ if hasattr(meta, name)), "")
-    return next(filter(None, (_meta(part, name) for part in get_args(annotation))), "")

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import msgspec
 from flask import Response, url_for
-from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -21,9 +20,8 @@ from audit_service.history.summary import summarise
 from audit_service.history.summing import By, Count, Summary, Summing
 from audit_service.pages.blueprint import blueprint, page
 from audit_service.pages.charts import counts_chart
-from audit_service.pages.devices import device
-from audit_service.pages.forms import fields_of, label
-from audit_service.pages.listing import SIZES, Listing, given_parameters, read_listing, with_times
+from audit_service.pages.listing import Listing, filter_names, given_parameters, read_listing, with_times
+from audit_service.pages.tables import list_page, table_values
 from audit_service.vocabulary import Outcome
 from audit_service.web import display
 from audit_service.web.language import gettext
@@ -37,27 +35,17 @@ _TOPS = (By.USERNAME, By.NETWORK, By.REASON)
 @blueprint.get("/logins/")
 def list_logins() -> AnyResponse:
     """Show the table."""
-    viewer, now = viewer_for(auditors_only=True), datetime.now(UTC)
-    listing = read_listing(LOGINS, owner=owner_of_view(viewer))
+    viewer = viewer_for(auditors_only=True)
+    listing = read_listing(LOGINS, owner=owner_of_view(viewer), columns=LOGINS.columns)
     record_reading(viewer)
     summaries = {} if listing.error else _summaries(listing, viewer)
-    return page(
+    return list_page(
         "logins.html",
         viewer,
-        400 if listing.error else 200,
-        listing=listing,
-        fields=fields_of(LOGINS, listing.given, listing.error),
+        listing,
         summaries=summaries,
         tops=_TOPS,
-        sizes=SIZES,
-        device=device,
-        label=label,
-        all_columns=LOGINS.item.__struct_fields__,
-        now=now,
-        quick=_quick(),
-        chart=url_for("audit_pages.chart_logins", **_filters(listing.given)),
-        export=_filters(with_times(listing.given)) if not listing.error else {},
-        filterable=LOGINS.filters.__struct_encode_fields__,
+        chart=url_for("audit_pages.chart_logins", **listing.question),
         filter_of={By.NETWORK.value: "remote_addr"},
     )
 
@@ -67,7 +55,7 @@ def chart_logins() -> Response:
     """Draw successes and failures over time, by hour or by day as the span asks for."""
     viewer = viewer_for(auditors_only=True)
     given = given_parameters()
-    for name in set(given) - set(LoginFilters.__struct_encode_fields__):
+    for name in set(given) - set(filter_names(LOGINS)):
         given.poplist(name)
     (filters,) = parse(with_times(given), LoginFilters)
     return draw(filters, owner_of_view(viewer))
@@ -101,8 +89,7 @@ def show_login(event_id: str) -> AnyResponse:
         "login.html",
         viewer,
         item=item,
-        device=device,
-        label=label,
+        **table_values(),
         fields=LOGINS.item.__struct_fields__,
         around=_around(item, owner),
         as_json=msgspec.json.format(msgspec.json.encode(item), indent=2).decode(),
@@ -125,17 +112,6 @@ def _around(item: LoginItem, owner: str | None) -> list[tuple[str, str, list[Log
         ordered = sorted(others.values(), key=lambda each: (each.timestamp, each.seq), reverse=True)
         found.append((name, value, ordered))
     return found
-
-
-def _quick() -> list[tuple[str, str]]:
-    """Return the quick choices of ``since``."""
-    return [("1h", gettext("Last hour")), ("24h", gettext("Last day")), ("7d", gettext("Last week"))]
-
-
-def _filters(given: MultiDict[str, str]) -> dict[str, Any]:
-    """Return the filters that are *given* as parameters of another URL."""
-    names = LOGINS.filters.__struct_encode_fields__
-    return {name: values for name, values in given.lists() if name in names}
 
 
 def _summaries(listing: Listing, viewer: Viewer) -> dict[By, Summary]:

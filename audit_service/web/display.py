@@ -43,13 +43,14 @@ def when(time: datetime | None) -> Markup:
     """Return the element of a time: how long ago it is, and on hover exactly when."""
     if time is None:
         return Markup("")
-    return Markup('<span title="{}">{}</span>').format(exact(time), relative(time))
+    shown = Markup('<time datetime="{}" title="{}">{}</time>')
+    return shown.format(f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", exact(time), relative(time))
 
 
-def apart(text: object) -> Markup:
-    """Return *text* as markup that its letters cannot turn around: those of right-to-left scripts stay within it."""
-    shown = str(text)
-    return escape(shown) if shown.isascii() else Markup("<bdi>{}</bdi>").format(shown)
+def isolated(value: object) -> Markup:
+    """Return *value* as text whose direction, if it can have one of its own, changes nothing around it."""
+    text = str(value)
+    return escape(text) if text.isascii() else Markup("<bdi>{}</bdi>").format(text)
 
 
 def number(value: int) -> str:

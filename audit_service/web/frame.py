@@ -63,7 +63,6 @@ def render(template: str, **values: Any) -> str:
         "languages": LANGUAGES,
         "theme": theme(),
         "themes": THEMES,
-        "apart": display.apart,
         "exact": display.exact,
         "number": display.number,
         "relative": display.relative,

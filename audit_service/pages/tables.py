@@ -1,0 +1,43 @@
+"""The page of a list: what its template needs besides the list itself."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from werkzeug.wrappers import Response as AnyResponse
+
+from audit_service.context import Viewer
+from audit_service.pages.blueprint import page
+from audit_service.pages.devices import device
+from audit_service.pages.forms import label
+from audit_service.pages.links import address_of
+from audit_service.pages.listing import SIZES, Listing, quoted
+from audit_service.web.display import isolated
+from audit_service.web.language import gettext
+
+Quick = tuple[str, dict[str, Any]]  # words, and the parameters that they change
+
+
+def list_page(template: str, viewer: Viewer, listing: Listing, **values: Any) -> AnyResponse:
+    """Answer with the page of a *listing*, 400 if something is wrong with what is asked."""
+    return page(
+        template, viewer, 400 if listing.error else 200, listing=listing, sizes=SIZES, **table_values(), **values
+    )
+
+
+def table_values() -> dict[str, Any]:
+    """Return what the macros of tables need."""
+    return {
+        "address_of": address_of,
+        "device": device,
+        "isolated": isolated,
+        "label": label,
+        "now": datetime.now(UTC),
+        "quoted": quoted,
+        "spans": _spans(),
+    }
+
+
+def _spans() -> list[Quick]:
+    """Return the quick choices of ``since``."""
+    choices = ((gettext("Last hour"), "1h"), (gettext("Last day"), "24h"), (gettext("Last week"), "7d"))
+    return [(words, {"since": span, "until": None}) for words, span in choices]
