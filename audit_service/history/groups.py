@@ -1,6 +1,7 @@
 """Errors in groups, by their fingerprints: the same bug, once."""
 
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import func, select
@@ -10,7 +11,8 @@ from audit_service.events.errors import ERRORS, ErrorFilters, ErrorItem
 from audit_service.history.conditions import conditions
 from audit_service.history.query import PATIENCE
 from audit_service.history.question import Question
-from audit_service.history.summary import with_span
+from audit_service.history.summary import count_times, with_span
+from audit_service.history.summing import By, Count, Summary
 from audit_service.storage.bounded import patient
 from audit_service.storage.models import table_of
 
@@ -70,3 +72,28 @@ def group_errors(session: Session, filters: ErrorFilters, *, limit: int, now: da
         for row in rows
     ]
     return ErrorGroups(since=covered.since, until=covered.until, items=items)
+
+
+def count_errors(session: Session, filters: ErrorFilters, *, by: By, tz: str, now: datetime) -> Summary:
+    """Return how many errors there were in each hour or day of a time zone, in the last 30 days unless they say else.
+
+    Every one is a failure.
+    """
+    covered = with_span(filters, now)
+    found = list(
+        conditions(table_of(ERRORS), Question(kind=ERRORS, filters=covered), session.get_bind().dialect).values()
+    )
+    with patient(session.connection(), PATIENCE):
+        counted = count_times(session, table_of(ERRORS), found, by, ZoneInfo(tz))
+    items = [Count(key=key, count=count, failures=count) for key, count in counted.items()]
+    return Summary(by=by, then=None, tz=tz, since=covered.since, until=covered.until, items=items)
+
+
+def count_users(session: Session, filters: ErrorFilters, *, top: int) -> list[Count]:
+    """Return who was logged in how often when there was an error, the *top* of them; a key of None is nobody."""
+    table = table_of(ERRORS)
+    found = conditions(table, Question(kind=ERRORS, filters=filters), session.get_bind().dialect)
+    query = select(table.c.username, func.count()).where(*found.values()).group_by(table.c.username)
+    with patient(session.connection(), PATIENCE):
+        rows = session.connection().execute(query.order_by(func.count().desc(), table.c.username).limit(top)).all()
+    return [Count(key=name, count=count, failures=count) for name, count in rows]

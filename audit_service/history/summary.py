@@ -114,12 +114,7 @@ def _by_time(session: Session, table: Table, found: list[ColumnElement[bool]], s
     zone = ZoneInfo(summing.tz)
 
     def count(*conditions: ColumnElement[bool]) -> Counter[str]:
-        quarter = _quarter(table, session.get_bind().dialect).label("quarter")
-        query = select(quarter, func.count()).where(*conditions).group_by(quarter).order_by(quarter)
-        counted: Counter[str] = Counter()
-        for begun, events in session.connection().execute(query).all():
-            counted[_key_of(begun.astimezone(zone), summing.by)] += events
-        return counted
+        return count_times(session, table, list(conditions), summing.by, zone)
 
     failures = count(*found, is_failure)  # first: what comes in meanwhile is never more failures than events
     everything = count(*found)
@@ -174,6 +169,18 @@ def _in_order(keys: Iterable[str], by: By) -> list[str]:
     if by is By.WEEKDAY:
         return sorted(keys, key=WEEKDAYS.index)
     return sorted(keys) if by is By.HOUR_OF_DAY else list(keys)
+
+
+def count_times(
+    session: Session, table: Table, found: list[ColumnElement[bool]], by: By, zone: ZoneInfo
+) -> Counter[str]:
+    """Return how many events there are by an hour, a day, an hour of the day or a weekday of the *zone*."""
+    quarter = _quarter(table, session.get_bind().dialect).label("quarter")
+    query = select(quarter, func.count()).where(*found).group_by(quarter).order_by(quarter)
+    counted: Counter[str] = Counter()
+    for begun, events in session.connection().execute(query).all():
+        counted[_key_of(begun.astimezone(zone), by)] += events
+    return counted
 
 
 def _quarter(table: Table, dialect: Dialect) -> ColumnElement[datetime]:

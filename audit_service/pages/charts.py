@@ -1,15 +1,68 @@
 """Charts as SVG documents, which the pages show as images: their style is in them, and the pages need none of it."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Response
 
-from audit_service.history.summing import Count
+from audit_service.events.base import EventFilters
+from audit_service.history.summary import DEFAULT_SPAN
+from audit_service.history.summing import By, Count, Summary
 
 _COLOURS = ("#2f9e62", "#d9485f")  # successes, failures: on a light ground and on a dark one
 _WIDTH, _HEIGHT = 1000, 220
+_SPARK = (160, 28)
 _LABELS = 12  # at most, so that they do not overlap
+_HOURS = timedelta(days=3)  # up to this span charts count by hours
+
+
+def steps(filters: EventFilters, now: datetime) -> By:
+    """Return what a chart of the events that *filters* match counts by: hours or days, as the span asks for."""
+    span = (filters.until or now) - (filters.since or (filters.until or now) - DEFAULT_SPAN)
+    return By.HOUR if span <= _HOURS else By.DAY
+
+
+def times_chart(found: Summary, names: tuple[str, str]) -> Response:
+    """Return the chart of a summary by time, the times when nothing happened, too."""
+    counts = without_gaps(found)
+    form = "%H:%M" if found.by is By.HOUR else "%m-%d"
+    return counts_chart(counts, [datetime.fromisoformat(count.key or "").strftime(form) for count in counts], names)
+
+
+def sparkline(found: Summary) -> Response:
+    """Return a chart of a summary by time in the size of a word, without any label: one bar for each time.
+
+    Not by pygal, whose document for the same bars is fifty times as large, and a page has many of these.
+    """
+    width, height = _SPARK
+    counts = [count.count for count in without_gaps(found)]
+    step, most = width / max(len(counts), 1), max(counts, default=0) or 1
+    bars = "".join(
+        f"M{(place + 0.5) * step:.1f} {height}v-{max(count / most * height, 2):.1f}"
+        for place, count in enumerate(counts)
+        if count
+    )
+    return _answer(
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
+        f'<path d="M0 {height}h{width}" stroke="#7d8590"/>'
+        f'<path d="{bars}" stroke="{_COLOURS[1]}" stroke-width="{max(step - 1, 1):.1f}"/></svg>'
+    )
+
+
+def without_gaps(found: Summary) -> list[Count]:
+    """Return the counts of a summary by time, with those hours or days that have none."""
+    zone = ZoneInfo(found.tz)
+    counts = {datetime.fromisoformat(count.key or ""): count for count in found.items}
+    step = timedelta(hours=1) if found.by is By.HOUR else timedelta(days=1)
+    at = found.since.astimezone(zone).replace(minute=0, second=0, microsecond=0)
+    at = at if found.by is By.HOUR else at.replace(hour=0)
+    whole = []
+    while at < found.until:
+        whole.append(counts.get(at) or Count(key=at.isoformat(), count=0, failures=0))
+        at = (at.astimezone(UTC) + step).astimezone(zone) if found.by is By.HOUR else at + step
+    return whole
 
 
 def counts_chart(counts: Sequence[Count], labels: Sequence[str], names: tuple[str, str]) -> Response:
@@ -48,7 +101,11 @@ def counts_chart(counts: Sequence[Count], labels: Sequence[str], names: tuple[st
     chart.add(names[0], [count.count - count.failures for count in counts])
     chart.add(names[1], [count.failures for count in counts])
     chart.add_xml_filter(_without_scripts)
-    return Response(chart.render(), content_type="image/svg+xml", headers={"Cache-Control": "private, max-age=60"})
+    return _answer(chart.render())
+
+
+def _answer(svg: bytes | str) -> Response:
+    return Response(svg, content_type="image/svg+xml", headers={"Cache-Control": "private, max-age=60"})
 
 
 def _without_scripts(root: Any) -> Any:

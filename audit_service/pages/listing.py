@@ -45,13 +45,17 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass
 class Listing:
-    """What a page of a list shows. ``choosable`` are the columns that there are, if they can be chosen."""
+    """What a page of a list shows.
+
+    ``fixed`` are filters that the page itself sets; ``choosable`` the columns that there are, if they can be chosen.
+    """
 
     kind: Kind
     given: Given
     filters: EventFilters
     owner: str | None
     columns: list[str]
+    fixed: dict[str, str] = field(default_factory=dict)
     choosable: tuple[str, ...] = ()
     limit: int = SIZE
     place: Paging = field(default_factory=Paging)
@@ -69,12 +73,13 @@ class Listing:
     @property
     def question(self) -> dict[str, Any]:
         """The filters that are set, as parameters of another URL."""
-        return {name: values for name, values in self.timed.lists() if name in filter_names(self.kind)}
+        found = {name: values for name, values in self.timed.lists() if name in filter_names(self.kind)}
+        return found | self.fixed
 
     @property
     def fields(self) -> list[Field]:
         """The fields of the form."""
-        return fields_of(self.kind, self.given, self.error)
+        return [each for each in fields_of(self.kind, self.given, self.error) if each.name not in self.fixed]
 
     @property
     def labels(self) -> dict[str, str]:
@@ -88,7 +93,7 @@ class Listing:
         return {
             column: f"?{urlencode([*self._without(name, *PLACES), (name, '')], safe=_SAFE)}"
             for column, name in names.items()
-            if name in filter_names(self.kind)
+            if name in filter_names(self.kind) and name not in self.fixed
         }
 
     @property
@@ -140,15 +145,24 @@ def read_listing(kind: Kind, *, owner: str | None, size: int = SIZE, columns: Se
     return listing
 
 
-def read_question(kind: Kind, *, owner: str | None, size: int = SIZE, columns: Sequence[str] = ()) -> Listing:
-    """Return the list that the URL asks for, without its events."""
+def read_question(
+    kind: Kind,
+    *,
+    owner: str | None,
+    size: int = SIZE,
+    columns: Sequence[str] = (),
+    fixed: dict[str, str] | None = None,
+) -> Listing:
+    """Return the list that the URL asks for, without its events. What is *fixed* is so whatever the URL says."""
     given = given_parameters()
-    listing = Listing(kind, given, kind.filters(), owner, list(columns), limit=size)
+    listing = Listing(kind, given, kind.filters(), owner, list(columns), fixed or {}, limit=size)
     if columns:
         listing.choosable = tuple(dict.fromkeys((*columns, *kind.item.__struct_fields__)))
     try:
         listing.columns = _columns(listing)
         listing.filters, listing.place = parse(with_times(given), kind.filters, Paging)
+        fixed_lists = {name: [value] for name, value in listing.fixed.items()}
+        listing.filters = msgspec.structs.replace(listing.filters, **fixed_lists)
         listing.limit = listing.place.limit or size
     except ParameterError as error:
         listing.error = error
