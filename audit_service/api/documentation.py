@@ -11,10 +11,11 @@ from markupsafe import Markup, escape
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
+from audit_service.api.answers import readable_answer
 from audit_service.api.document import document
 from audit_service.api.operations import Access, Answer, blueprint, json_of, operation
 from audit_service.api.views import with_etag
-from audit_service.web.answers import html_answer, json_answer
+from audit_service.web.answers import html_answer
 from audit_service.web.browsers import add_headers
 from audit_service.web.problems import PROBLEM_TYPES, ProblemType
 
@@ -32,7 +33,7 @@ _KEPT = 8  # documents, and pages: clients choose the host name, and proxies the
 )
 def show_openapi() -> AnyResponse:
     """Show the OpenAPI document."""
-    return with_etag(json_answer(_document(quote(request.script_root), _prefix())), "no-cache")
+    return with_etag(readable_answer(_document(quote(request.script_root), _prefix())), "no-cache")
 
 
 @operation(
@@ -87,7 +88,7 @@ def show_problem(name: str) -> Response:
     """Show what a problem type means."""
     for known in PROBLEM_TYPES:
         if known.name == name:
-            return json_answer(known)
+            return readable_answer(known)
     raise NotFound(f"there is no such problem type: {url_for('.show_docs')} names all")
 
 

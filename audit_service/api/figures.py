@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from flask import Response
 
 from audit_service.access.viewer import owner_of_view, record_reading
+from audit_service.api.answers import readable_answer
 from audit_service.api.operations import Access, json_of, operation
 from audit_service.context import Viewer, read_session
 from audit_service.events.errors import ErrorFilters
@@ -15,7 +16,6 @@ from audit_service.history.parameters import GroupLimit, Name
 from audit_service.history.summary import summarise
 from audit_service.history.summing import Summary, Summing
 from audit_service.values import limits
-from audit_service.web.answers import json_answer
 
 _SPAN = f"of the last {limits.DAYS_BY_DEFAULT} days, unless `since` says otherwise"
 
@@ -32,7 +32,7 @@ def summarise_logins(viewer: Viewer, filters: LoginFilters, summing: Summing) ->
     """Count logins, failed logins and logouts by hour, day, username, and others."""
     record_reading(viewer)
     now = datetime.now(UTC)
-    return json_answer(summarise(read_session(), filters, summing, owner=owner_of_view(viewer), now=now))
+    return readable_answer(summarise(read_session(), filters, summing, owner=owner_of_view(viewer), now=now))
 
 
 @operation(
@@ -45,7 +45,7 @@ def summarise_logins(viewer: Viewer, filters: LoginFilters, summing: Summing) ->
 def show_last_logins(viewer: Viewer, name: Name) -> Response:
     """Show the last login of a name that succeeded, the last that failed, and the failures since."""
     record_reading(viewer)
-    return json_answer(last_logins(read_session(), name.username, owner=owner_of_view(viewer)))
+    return readable_answer(last_logins(read_session(), name.username, owner=owner_of_view(viewer)))
 
 
 @operation(
@@ -59,4 +59,4 @@ def show_last_logins(viewer: Viewer, name: Name) -> Response:
 def list_error_groups(viewer: Viewer, filters: ErrorFilters, groups: GroupLimit) -> Response:
     """List the errors by fingerprint: how many, the first, the last, and the newest as an example."""
     record_reading(viewer)
-    return json_answer(group_errors(read_session(), filters, limit=groups.limit, now=datetime.now(UTC)))
+    return readable_answer(group_errors(read_session(), filters, limit=groups.limit, now=datetime.now(UTC)))

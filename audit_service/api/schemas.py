@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from audit_service.api.queries import PLUS
+from audit_service.events.operators import Operator
 from audit_service.values import limits
 
 REFERENCE = "#/components/schemas/{name}"
@@ -68,10 +69,12 @@ def _parameter(name: str, schema: dict[str, Any], *, is_required: bool) -> dict[
     if given.get("type") == "array":
         given["maxItems"] = limits.FILTER_VALUES
     meaning = f"{value.pop('description')}: {value.pop('title')}"
+    if name.endswith(Operator.NOT):
+        meaning = f"everything but {meaning}"
     if value.get("format") == "date-time":
         value["pattern"] = TIME
         meaning += f" ({PLUS})"
-    elif (field := name.rstrip("!")) in _FORMATS:
+    elif (field := name.removesuffix(Operator.NOT)) in _FORMATS:
         value["format"] = _FORMATS[field]
     elif name == "details":
         value["pattern"] = MEMBER

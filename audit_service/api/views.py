@@ -15,6 +15,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.access.viewer import owner_of_view, record_reading
+from audit_service.api.answers import readable_answer
 from audit_service.api.exports import export_events
 from audit_service.api.operations import Access, Answer, View, blueprint, json_of, operation
 from audit_service.context import Viewer, current_context, read_session
@@ -25,7 +26,7 @@ from audit_service.history.cursor import Cursors
 from audit_service.history.export import CONTENT_TYPES, Format
 from audit_service.history.parameters import Paging, Sorting
 from audit_service.history.question import Question
-from audit_service.web.answers import OUR_ERRORS, json_answer, problem, register_errors
+from audit_service.web.answers import OUR_ERRORS, problem, register_errors
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ def list_events(kind: Kind, viewer: Viewer, filters: EventFilters, paging: Pagin
 
 def page_answer(items: list[Any], cursor: str | None) -> Response:
     """Answer with a page; *cursor* is where the part after it is."""
-    answer = json_answer(Page(items=items, next=cursor, next_url=_next_url(cursor)))
+    answer = readable_answer(Page(items=items, next=cursor, next_url=_next_url(cursor)))
     if cursor:
         answer.headers["Link"] = f'<{_next_url(cursor)}>; rel="next"'
     return answer
@@ -76,7 +77,7 @@ def show_event(kind: Kind, viewer: Viewer, event_id: str) -> AnyResponse:
     if item is None:
         raise NotFound("there is no such event, or you may not see it")
     record_reading(viewer)
-    return with_etag(json_answer(item), "private, no-cache")
+    return with_etag(readable_answer(item), "private, no-cache")
 
 
 def with_etag(answer: Response, caching: str) -> AnyResponse:

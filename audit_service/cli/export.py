@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO, Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from audit_service.cli.connection import open_engine
-from audit_service.cli.history import record_look
-from audit_service.cli.options import options, read_options
+from audit_service.cli.looks import record_look
+from audit_service.cli.options import Zone, options, read_options
+from audit_service.cli.show import echo_span
 from audit_service.events.base import Kind
 from audit_service.events.kinds import KINDS
 from audit_service.history.export import Chunk, Format
@@ -33,7 +35,7 @@ def export() -> None:
 
 
 def _command(kind: Kind) -> click.Command:
-    @click.command(kind.collection, help=f"Export {kind.what}.")
+    @click.command(kind.command, help=f"Export {kind.what}.")
     @click.option(
         "--format", "form", type=click.Choice([form.value for form in Format]), default="ndjson", show_default=True
     )
@@ -43,13 +45,14 @@ def _command(kind: Kind) -> click.Command:
         help="The file. Default: standard output.",
     )
     @click.option("--force", is_flag=True, help="Replace the file if there is one.")
-    @options(kind.filters, Sorting)
+    @options(kind.filters, Sorting, Zone)
     def command(form: str, output: Path | None, *, force: bool, **given: Any) -> None:
-        filters, sorting = read_options(given, kind.filters, Sorting)
+        filters, sorting, zone = read_options(given, kind.filters, Sorting, Zone)
+        echo_span(filters.since, filters.until, ZoneInfo(zone.tz))
         question = Question(kind=kind, filters=filters, order=sorting.order)
         with open_engine() as engine, target_of(output, force=force) as file:
             require_newest(engine)
-            record_look(AdminAction.HISTORY_EXPORTED, f"audit-service export {kind.collection}", given)
+            record_look(AdminAction.HISTORY_EXPORTED, f"audit-service export {kind.command}", given)
             written = _write(stream(engine, question, Format(form)), file)
         click.echo(f"exported {written} events" + (f" to {output}" if output else ""), err=True)
 

@@ -1,25 +1,29 @@
 """Commands that read the history."""
 
-import sys
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
-import msgspec
+from sqlalchemy.orm import Session
 
-from audit_service.cli.connection import actor, change, open_session
-from audit_service.cli.options import options, read_options
-from audit_service.cli.table import echo_table
+from audit_service.cli.connection import open_engine
+from audit_service.cli.figures import last, summary
+from audit_service.cli.follow import BEFORE, follow
+from audit_service.cli.looks import record_look
+from audit_service.cli.options import TIMES, Zone, options, read_options
+from audit_service.cli.show import View, echo_span
 from audit_service.errors import ParameterError
-from audit_service.events.base import Kind
+from audit_service.events.base import EventFilters
 from audit_service.events.kinds import KINDS
 from audit_service.events.logins import LOGINS
-from audit_service.history.cursor import Cursors
+from audit_service.events.timeline import TimelineFilters
+from audit_service.history.cursor import Cursors, Position
 from audit_service.history.parameters import Paging
 from audit_service.history.query import list_events
 from audit_service.history.question import Order, Question
-from audit_service.storage.outages import DATABASE_ERRORS
-from audit_service.trail.append import append_within
-from audit_service.trail.looks import question_details
+from audit_service.history.timeline import Timeline, list_timeline
+from audit_service.storage.schema import require_newest
 from audit_service.vocabulary import AdminAction
 
 CURSOR_KEY = "the command line"  # need not be secret: the command reads the database itself
@@ -31,7 +35,7 @@ class LoginsByDefault(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the command before what is not for the group itself."""
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
-            args = [LOGINS.collection, *args]
+            args = [LOGINS.command, *args]
         return super().parse_args(ctx, args)
 
 
@@ -39,49 +43,70 @@ class LoginsByDefault(click.Group):
 def history() -> None:
     """Show a page of the history; without a command, of logins: 'history --username ada'.
 
-    As a table on a terminal, times in UTC; else one JSON object a line, with all fields. The options are the parameters
-    of the API. If there are more events, the cursor of the next page is printed to stderr; with '--order arrival' it
-    always is.
+    As a table on a terminal; else one JSON object a line, with all fields. If there are more events, the options of the
+    next page are printed to stderr; with '--order arrival' they always are. Times are in UTC, unless '--tz' says
+    otherwise.
     """
 
 
-def _command(kind: Kind) -> click.Command:
-    @click.command(kind.collection, help=f"Show {kind.what}.")
-    @options(kind.filters, Paging)
-    def command(**given: Any) -> None:
-        filters, paging = read_options(given, kind.filters, Paging)
-        question = Question(kind=kind, filters=filters, order=paging.order)
-        with open_session() as session:
-            cursors = Cursors(CURSOR_KEY, question)
+def _command(name: str, what: str, filters_type: type[EventFilters], columns: tuple[str, ...], asked: Any) -> None:
+    @history.command(name, help=f"Show {what}.")
+    @click.option("--follow", "is_followed", is_flag=True, help="Show the last ones, and each further one as it comes.")
+    @click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too; indented there.")
+    @options(filters_type, Paging, Zone)
+    def command(*, is_followed: bool, as_json: bool, **given: Any) -> None:
+        filters, paging, zone = read_options(given, filters_type, Paging, Zone)
+        view = View(columns=columns, zone=ZoneInfo(zone.tz), as_json=as_json)
+
+        def ask(session: Session, order: Order, limit: int, after: Position | None) -> tuple[list[Any], Any]:
+            ask_for, question = asked(filters, order)
+            found: tuple[list[Any], Any] = ask_for(session, question, limit=limit, after=after)
+            return found
+
+        with open_engine() as engine:
+            require_newest(engine)
+            if is_followed:
+                if given["order"] or given["cursor"]:
+                    raise click.UsageError("--follow goes with neither --order nor --cursor")
+                record_look(AdminAction.HISTORY_READ, f"audit-service history {name}", given)
+                echo_span(filters.since, filters.until, view.zone)
+                follow(engine, ask, view, before=paging.limit if given["limit"] else BEFORE)
+                return
+            cursors = Cursors(CURSOR_KEY, asked(filters, paging.order)[1])
             try:
                 after = None if paging.cursor is None else cursors.decode(paging.cursor)
             except ParameterError as error:
                 raise click.UsageError(f"--cursor: {error.detail}") from None
-            items, position = list_events(session, question, limit=paging.limit, after=after)
+            with Session(engine) as session, session.begin():
+                items, position = ask(session, paging.order, paging.limit, after)
         # Before: the reader of the output may leave in the middle.
-        record_look(AdminAction.HISTORY_READ, f"audit-service history {kind.collection}", given)
-        if sys.stdout.isatty():
-            echo_table(kind.columns, [[getattr(item, column) for column in kind.columns] for item in items])
-        else:
-            for item in items:
-                click.echo(msgspec.json.encode(item))
+        record_look(AdminAction.HISTORY_READ, f"audit-service history {name}", given)
+        echo_span(filters.since, filters.until, view.zone)
+        view.events(items, datetime.now(UTC))
         if not items:
             click.echo("no event matches" if any(given.values()) else "there is no event yet", err=True)
         if position:
-            what = "later events" if paging.order is Order.ARRIVAL else "there is more"
-            click.echo(f"{what}: --cursor {cursors.encode(position)}", err=True)
-
-    return command
+            span = "".join(
+                f"--{time} {given[time][0]} " for time in TIMES if given[time]
+            )  # words mean another time later
+            more = "later events" if paging.order is Order.ARRIVAL else "there is more"
+            click.echo(f"{more}: {span}--cursor {cursors.encode(position)}", err=True)
 
 
 for _kind in KINDS:
-    history.add_command(_command(_kind))
-
-
-def record_look(action: AdminAction, target: str, given: dict[str, Any]) -> None:
-    """Record the look and its options. If that fails the history is shown all the same."""
-    try:
-        with change(quiet=True) as session:
-            append_within(session.connection(), [actor().did(action, target, question_details(given))])
-    except DATABASE_ERRORS as error:
-        click.echo(f"this look could not be recorded: {type(error).__name__}", err=True)
+    _command(
+        _kind.command,
+        _kind.what,
+        _kind.filters,
+        _kind.columns,
+        lambda filters, order, kind=_kind: (list_events, Question(kind=kind, filters=filters, order=order)),
+    )
+_command(
+    "events",
+    "logins, errors and changes together",
+    TimelineFilters,
+    ("timestamp", "who", "what", "remote_addr"),
+    lambda filters, order: (list_timeline, Timeline(filters=filters, order=order)),
+)
+history.add_command(summary)
+history.add_command(last)

@@ -47,6 +47,7 @@ ADMIN_EVENTS = Kind(
     name="admin",
     table="admin_events",
     collection="admin-events",
+    command="changes",
     what="changes of accounts and tokens, looks at the history, starts and stops",
     new=NewAdmin,
     item=AdminItem,

@@ -106,7 +106,8 @@ class Kind:
 
     name: str  # in the spool
     table: str
-    collection: str  # in URLs, commands and the names of files
+    collection: str  # in URLs and the names of files
+    command: str  # the word for it on the command line
     what: str  # in words, for people; the plural
     new: type[NewEvent]  # the events on their way into the trail
     item: type[NewEvent]  # the events as readers see them: with ``seq`` and ``recorded_at``

@@ -75,6 +75,7 @@ ERRORS = Kind(
     name="error",
     table="error_events",
     collection="errors",
+    command="errors",
     what="unhandled exceptions",
     new=NewError,
     item=ErrorItem,

@@ -68,6 +68,7 @@ LOGINS = Kind(
     name="login",
     table="login_events",
     collection="logins",
+    command="logins",
     what="logins, failed logins and logouts",
     new=NewLogin,
     item=LoginItem,

@@ -56,6 +56,17 @@ def _zone(name: str) -> str:
     return name
 
 
+TimeZone = Annotated[
+    str,
+    Meta(
+        max_length=limits.TIME_ZONE,
+        title="a time zone such as Europe/Berlin",
+        description="whose hours and days they are (IANA time zone)",
+        extra={"parse": _zone},
+    ),
+]
+
+
 class Summing(msgspec.Struct, frozen=True, kw_only=True):
     """What is counted, and how much of it is wanted."""
 
@@ -81,15 +92,7 @@ class Summing(msgspec.Struct, frozen=True, kw_only=True):
             description="the most frequent ones; not for times",
         ),
     ] = limits.COUNTS_BY_DEFAULT
-    tz: Annotated[
-        str,
-        Meta(
-            max_length=limits.TIME_ZONE,
-            title="a time zone such as Europe/Berlin",
-            description="whose hours and days they are (IANA time zone)",
-            extra={"parse": _zone},
-        ),
-    ] = "UTC"
+    tz: TimeZone = "UTC"
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):

@@ -181,3 +181,21 @@ def test_a_users_cursor_is_of_no_use_to_another(
     cursor = client.get("/api/logins?limit=1").get_json()["next"]
     assert client.get(f"/api/logins?cursor={cursor}").status_code == 200
     assert client.get(f"/api/logins?cursor={cursor}", headers=token).get_json()["parameter"] == "cursor"
+
+
+@pytest.mark.parametrize("path", ["/api/logins", "/api/logins/summary?by=day", "/api/events", "/api/openapi.json"])
+def test_a_browser_gets_the_same_json_indented(reader: Reader, path: str) -> None:
+    event = LoginFactory()
+    browser = {**reader.headers, "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    for asked in (path, f"/api/logins/{event.id}"):
+        until = "?app=tests" if asked in ("/api/logins", "/api/events") else ""
+        plain = reader.client.get(asked + until, headers=reader.headers)
+        shown = reader.client.get(asked + until, headers=browser)
+        assert plain.text.count("\n") == 1
+        assert shown.text.startswith('{\n  "')
+        assert shown.content_type == "application/json"
+        assert "Accept" in shown.headers["Vary"]
+        if "summary" not in asked:  # which says until when
+            assert shown.get_json() == plain.get_json()
+        if "ETag" in plain.headers:
+            assert shown.headers["ETag"] != plain.headers["ETag"]

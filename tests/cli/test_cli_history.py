@@ -94,7 +94,11 @@ def test_errors_name_the_option(command: list[str]) -> None:
         ("--outcome", "maybe", "outcome must be `success` or `failure`"),
         ("--remote-addr", "10.0.0.x", "remote_addr must be an IP address, or a network"),
         ("--remote-addr", "10.0.0.1/8", f"remote_addr must be {title_of(Network)}; 10.0.0.0/8 is probably meant\n"),
-        ("--since", "2026-01-31T12:00:00 01:00", "since must be an RFC 3339 time with its offset, such as 2026-01-31T"),
+        (
+            "--since",
+            "2026-01-31T12:00:00 01:00",
+            "since must be a time such as 24h, 7d, today, yesterday, 2026-01-31, 2026-",
+        ),
         ("--order", "up", "order must be `newest`, `oldest` or `arrival`"),
         ("--username", "x" * 256, "username must be a text of at most 255 characters"),
         *([("--limit", "0", "limit must be"), ("--cursor", "x", "cursor must be")] if command == ["history"] else []),
@@ -109,7 +113,10 @@ def test_errors_name_the_option(command: list[str]) -> None:
     assert (result.exit_code, "No such option" in result.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("collection", ["logins", "errors", "admin-events"])
+COMMANDS = {"logins": "logins", "errors": "errors", "admin-events": "changes", "events": "events"}
+
+
+@pytest.mark.parametrize("collection", COMMANDS)
 def test_each_collection_has_its_command(reader: Reader, engine: Engine, collection: str) -> None:
     ErrorFactory(app="shop")
     AdminFactory(app="shop")
@@ -117,10 +124,11 @@ def test_each_collection_has_its_command(reader: Reader, engine: Engine, collect
     options = [part for name, value in asked.items() for part in (f"--{name}", str(value))]
     items = reader.get(f"/api/{collection}", **asked).get_json()["items"]
     assert items
-    assert lines_of("history", collection, *options)[: len(items)] == items
+    command = COMMANDS[collection]
+    assert lines_of("history", command, *options)[: len(items)] == items
     if collection == "logins":
         assert lines_of("history", *options) == items
-    assert ("cli", f"audit-service history {collection}") in looks(engine, AdminAction.HISTORY_READ)
+    assert ("cli", f"audit-service history {command}") in looks(engine, AdminAction.HISTORY_READ)
 
 
 @pytest.mark.usefixtures("environ", "engine")
@@ -128,7 +136,7 @@ def test_each_collection_has_its_command(reader: Reader, engine: Engine, collect
 def test_the_help_of_history_names_its_commands() -> None:
     for option in ("--help", "-h"):
         text = succeed("history", option)
-        assert [name for name in ("logins", "errors", "admin-events") if f"\n  {name} " not in text] == []
+        assert [name for name in (*COMMANDS.values(), "summary", "last") if f"\n  {name} " not in text] == []
         assert "--fingerprint" in succeed("history", "errors", option)
     result = run("history", "nonsense")
     assert (result.exit_code, "No such command 'nonsense'" in result.stderr) == (2, True)
@@ -165,20 +173,21 @@ def test_a_table_on_a_terminal(reader: Reader, config: dict[str, object]) -> Non
 def test_exports_are_those_of_the_api(reader: Reader, engine: Engine, tmp_path: Path, collection: str) -> None:
     for kind in (ErrorFactory, AdminFactory):
         kind(app="shop", message="a\nb,c") if kind is ErrorFactory else kind(app="shop")
+    command = COMMANDS[collection]
     asked = {"app": ["tests", "shop"], "order": "oldest"}
     options = ["--app", "tests", "--app", "shop", "--order", "oldest"]
     for form in ("ndjson", "csv"):
         expected = reader.get(f"/api/{collection}.{form}", **asked).data
         assert expected.count(b"\n") > 0
-        result = run("export", collection, "--format", form, *options)
+        result = run("export", command, "--format", form, *options)
         assert (result.exit_code, result.stdout_bytes) == (0, expected), result.stderr
         path = tmp_path / f"out.{form}"
-        assert succeed("export", collection, "--format", form, "--output", str(path), *options) == ""
+        assert succeed("export", command, "--format", form, "--output", str(path), *options) == ""
         assert path.read_bytes() == expected
         assert path.stat().st_mode & 0o777 == 0o600
     assert [found.name for found in tmp_path.glob("*.part")] == []
     recorded = looks(engine, AdminAction.HISTORY_EXPORTED)
-    assert recorded.count(("cli", f"audit-service export {collection}")) == 4
+    assert recorded.count(("cli", f"audit-service export {command}")) == 4
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])

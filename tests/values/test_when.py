@@ -46,8 +46,11 @@ def test_the_zone_decides_which_day_it_is() -> None:
     assert parse_when("2026-01-31", ZoneInfo("Asia/Kathmandu"), NOW) == datetime(2026, 1, 30, 18, 15, tzinfo=UTC)
 
 
-NO_TIMES = """soon 7 7x -7d 1.5h 99999999h 999999d 20260131 2026-W05 2026-02-30 12:00 2026-01-31T24:61 2026-01-31T12
-2026-01-31T12:00:00+99:00 0001-01-01T00:00:00+14:00 \N{ARABIC-INDIC DIGIT SEVEN}d today\0""".split()  # noqa: SIM905 - easier to read
+NO_TIMES = [
+    *("soon", "7", "7x", "-7d", "1.5h", "99999999h", "999999d", "20260131", "2026-W05", "2026-02-30", "12:00"),
+    *("2026-01-31T24:61", "2026-01-31T12", "2026-01-31T12:00:00+99:00", "0001-01-01T00:00:00+14:00", "today\0"),
+    "\N{ARABIC-INDIC DIGIT SEVEN}d",
+]
 
 
 @pytest.mark.parametrize("text", ["", *NO_TIMES])

@@ -1,0 +1,67 @@
+"""Commands that show the history in figures."""
+
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from audit_service.cli.connection import open_session
+from audit_service.cli.looks import record_look
+from audit_service.cli.options import Zone, options, read_options
+from audit_service.cli.show import View, echo_json, echo_span
+from audit_service.cli.table import echo_table
+from audit_service.cli.text import TEXT
+from audit_service.events.logins import LOGINS, LoginFilters
+from audit_service.history.last import last_logins
+from audit_service.history.parameters import Name
+from audit_service.history.summary import summarise
+from audit_service.history.summing import Count, Summing
+from audit_service.vocabulary import AdminAction
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too; indented there.")
+@options(LoginFilters, Summing)
+def summary(*, as_json: bool, **given: Any) -> None:
+    """Count logins, failed logins and logouts: of the last 30 days, unless --since says otherwise."""
+    filters, summing = read_options(given, LoginFilters, Summing)
+    with open_session() as session:
+        found = summarise(session, filters, summing, owner=None, now=datetime.now(UTC))
+    record_look(AdminAction.HISTORY_READ, "audit-service history summary", given)
+    zone = ZoneInfo(summing.tz)
+    echo_span(found.since, found.until, zone)
+    if not View(columns=(), zone=zone, as_json=as_json).is_table:
+        echo_json(found)
+    elif not found.items:
+        click.echo("nothing in this time")
+    else:
+        second = [found.then.value, "the most frequent"] if found.then else []
+        echo_table([found.by.value, "events", "failures", *second], [_row(count) for count in found.items])
+
+
+def _row(count: Count) -> list[object]:
+    row: list[object] = ["(none)" if count.key is None else count.key, count.count, count.failures]
+    if count.parts is None:
+        return row
+    parts = [f"{'(none)' if part.key is None else part.key} {part.count}" for part in count.parts[:3]]
+    return [*row, count.distinct, ", ".join(parts)]
+
+
+@click.command()
+@click.argument("username", type=TEXT)
+@click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too; indented there.")
+@options(Zone)
+def last(username: str, *, as_json: bool, **given: Any) -> None:
+    """Show the last login of a name that succeeded, the last that failed, and the failures since."""
+    (zone,) = read_options(given, Zone)
+    (name,) = read_options({"username": [username]}, Name)
+    with open_session() as session:
+        found = last_logins(session, name.username, owner=None)
+    record_look(AdminAction.HISTORY_READ, "audit-service history last", {"username": [username]})
+    view = View(columns=LOGINS.columns, zone=ZoneInfo(zone.tz), as_json=as_json)
+    if not view.is_table:
+        echo_json(found)
+        return
+    view.events([each for each in (found.last_success, found.last_failure) if each], datetime.now(UTC))
+    click.echo(f"failures since the last login that succeeded: {found.failures_since}")
