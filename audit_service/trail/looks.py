@@ -15,7 +15,7 @@ from audit_service.events.admin import NewAdmin
 from audit_service.values.details import normal_details
 
 FOLD = timedelta(minutes=1)
-_WHICH_PART = ("cursor", "limit")  # of the result
+_WHICH_PART = ("cursor", "before", "limit", "column")  # of the result, and of each event
 BEGIN = 1000  # bytes of a question that is too long to be kept
 REMEMBERED = 10_000  # looks that a process remembers to have recorded
 
