@@ -11,7 +11,7 @@ from tests.support.accounts import PASSWORD
 from tests.support.browser import log_in, visitor
 
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]}}
-READ = ("/", "/logins/", "/accounts/", "/accounts/carol", "/tokens/")
+READ = ("/", "/logins/", "/errors/", "/changes/", "/accounts/", "/accounts/carol", "/tokens/")
 
 
 @pytest.mark.parametrize("has_scripts", [True, False], ids=["JavaScript", "no JavaScript"])
