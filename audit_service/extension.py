@@ -84,8 +84,9 @@ class LoginAudit:
         self._seams = Seams(identify or flask_login.identify, transform, exclude)
         self._adapters = adapters
         finding.check_names(adapters or ())
-        if api and (not api.startswith("/") or "<" in api):
-            raise NotConfiguredError(f"api must be a path such as '/audit/api', or None, not {api!r}")
+        for name, path in (("api", api), ("pages", pages)):
+            if path and (not path.startswith("/") or "<" in path):
+                raise NotConfiguredError(f"{name} must be a path such as '/audit/{name}', or None, not {path!r}")
         if app is not None:
             self.init_app(app)
 

@@ -1,0 +1,62 @@
+"""The pages in somebody else's app."""
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from jinja2 import DictLoader
+
+from audit_service import LoginAudit, Role, Viewer, login_signal
+from audit_service.errors import NotConfiguredError
+from tests.support.told import closing_trail
+
+BROWSER = {"Accept": "text/html"}
+OWN = (
+    "<html><title>{% block title %}{% endblock %}</title><body class=shop>{% block main %}{% endblock %}</body></html>"
+)
+
+
+def create_host(folder: Path, **arguments: object) -> Flask:
+    app = Flask("shop", instance_path=str(folder))
+    app.testing = True
+    app.secret_key = "k" * 16
+    app.jinja_options = {"autoescape": False}
+    app.jinja_loader = DictLoader({"shop.html": OWN})
+    LoginAudit(app, pages="/audit", **arguments)  # type: ignore[arg-type]
+
+    @app.get("/")
+    def home() -> str:
+        return "the shop"
+
+    return app
+
+
+def test_an_app_shows_the_pages_in_its_own_frame(tmp_path: Path) -> None:
+    auditor = Viewer(name="<b>eve</b>", role=Role.AUDITOR)
+    with closing_trail(create_host(tmp_path, frame="shop.html", session_viewer=lambda: auditor)) as app:
+        login_signal.send(app, username="<script>ada</script>")
+        client = app.test_client()
+        page = client.get("/audit/logins/", headers=BROWSER)
+        assert page.status_code == 200
+        assert "<body class=shop>" in page.text
+        assert "&lt;script&gt;ada" in page.text
+        assert "<script>ada" not in page.text
+        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        assert client.get("/audit/", headers=BROWSER).status_code == 200
+        with client.get("/audit/static/bootstrap.css") as css:
+            assert css.status_code == 200
+        assert client.get("/audit/accounts/").status_code == 404  # a host has accounts of its own
+        assert client.get("/").text == "the shop"
+        assert "Content-Security-Policy" not in client.get("/").headers
+        assert client.post("/audit/preferences/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+
+
+def test_without_a_reader_the_pages_are_closed(tmp_path: Path) -> None:
+    with closing_trail(create_host(tmp_path)) as app:
+        for path in ("/audit/", "/audit/logins/", "/audit/errors/", "/audit/changes/", "/audit/logins/chart.svg"):
+            assert app.test_client().get(path, headers=BROWSER).status_code == 401
+
+
+def test_a_path_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotConfiguredError, match="pages"):
+        LoginAudit(Flask("shop", instance_path=str(tmp_path)), pages="audit")
