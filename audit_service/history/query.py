@@ -171,9 +171,15 @@ def find_event(session: Session, kind: Kind, event_id: UUID, *, owner: str | Non
     return None if row is None else kind.item(**row)
 
 
+def trail_size(session: Session) -> int:
+    """Return how many positions of the trail are taken: every event up to the one of that ``seq`` has arrived."""
+    size: int = session.connection().execute(select(func.coalesce(func.max(TrailHead.size), 0))).scalar_one()
+    return size
+
+
 def _list_arrivals(session: Session, question: Question, limit: int, after: int) -> tuple[list[Any], Position]:
     """Every ``seq`` up to the size of the trail is committed, so a reader who follows the positions misses no event."""
-    size = session.connection().execute(select(func.coalesce(func.max(TrailHead.size), 0))).scalar_one()
+    size = trail_size(session)
     last = max(after, min(size, after + ARRIVAL_SPAN))
     table = table_of(question.kind)
     query = events_query(session.get_bind().dialect, question, None, limit)

@@ -10,16 +10,18 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.access.viewer import owner_of_view, record_reading, viewer_for
-from audit_service.context import Viewer, read_session
+from audit_service.context import Viewer, current_context, read_session
 from audit_service.events.logins import LOGINS, LoginFilters
+from audit_service.history.cursor import Cursors, Position, arrived
 from audit_service.history.parameters import parse
-from audit_service.history.query import find_event
+from audit_service.history.query import find_event, list_events, trail_size
+from audit_service.history.question import Order, Question
 from audit_service.history.summary import summarise
 from audit_service.history.summing import By, Summary, Summing
 from audit_service.pages.around import errors_around, logins_around
 from audit_service.pages.blueprint import blueprint, page
 from audit_service.pages.charts import steps, times_chart
-from audit_service.pages.listing import Listing, filter_names, given_parameters, read_listing, with_times
+from audit_service.pages.listing import Listing, filter_names, given_parameters, read_listing, read_question, with_times
 from audit_service.pages.tables import list_page, table_values
 from audit_service.vocabulary import Outcome
 from audit_service.web import display
@@ -33,6 +35,7 @@ _TOPS = (By.USERNAME, By.NETWORK, By.REASON)
 def list_logins() -> AnyResponse:
     """Show the table."""
     viewer = viewer_for(auditors_only=True)
+    size = trail_size(read_session())  # before the events: what arrives meanwhile comes twice rather than never
     listing = read_listing(LOGINS, owner=owner_of_view(viewer), columns=LOGINS.columns)
     record_reading(viewer)
     summaries = {} if listing.error else _summaries(listing, viewer)
@@ -43,8 +46,38 @@ def list_logins() -> AnyResponse:
         summaries=summaries,
         tops=_TOPS,
         chart=url_for("audit_pages.chart_logins", **listing.question),
+        live=None if listing.error or listing.previous_url else _url_of_new(listing, arrived(size)),
         filter_of={By.NETWORK.value: "remote_addr"},
     )
+
+
+@blueprint.get("/logins/new")
+def new_logins() -> AnyResponse:
+    """Answer with the rows of the events that have arrived since, and where to ask for those after them."""
+    viewer = viewer_for(auditors_only=True)
+    listing = read_question(LOGINS, owner=owner_of_view(viewer), columns=LOGINS.columns)
+    if listing.error:
+        raise listing.error
+    record_reading(viewer)
+    session, cursor, question = read_session(), listing.place.cursor, _arrivals(listing)
+    cursors = Cursors(current_context().signing_key(), question)
+    after = cursors.decode(cursor) if cursor else arrived(trail_size(session))
+    listing.items, position = list_events(session, question, limit=listing.limit, after=after)
+    next_url = _url_of_new(listing, position or after)
+    return page("rows.html", viewer, listing=listing, next=next_url, **table_values())
+
+
+def _arrivals(listing: Listing) -> Question:
+    return Question(kind=LOGINS, filters=listing.filters, order=Order.ARRIVAL, owner=listing.owner)
+
+
+def _url_of_new(listing: Listing, position: Position) -> str:
+    """Return the URL of the rows that arrive after *position* and match the filters."""
+    cursor = Cursors(current_context().signing_key(), _arrivals(listing)).encode(position)
+    parameters = {**listing.question, "cursor": cursor}
+    if "column" in listing.given:
+        parameters["column"] = listing.given["column"]
+    return url_for("audit_pages.new_logins", **parameters)
 
 
 @blueprint.get("/logins/chart.svg")
