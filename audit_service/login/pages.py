@@ -1,17 +1,18 @@
 """Pages for browsers, where other clients get JSON."""
 
+import contextlib
+
 from flask import request
 from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.context import Viewer, current_context
-from audit_service.errors import ParameterError
-from audit_service.login.sessions import session_account
+from audit_service.login.sessions import session_account, session_viewer
+from audit_service.storage.outages import DATABASE_ERRORS
 from audit_service.values import limits
 from audit_service.values.text import fit
-from audit_service.vocabulary import Role
-from audit_service.web.answers import describe_and_log, html_answer, prefers_html, problem
+from audit_service.web.answers import describe_and_log, html_answer, is_of_client, prefers_html, problem
 from audit_service.web.frame import error_page, render
 
 
@@ -51,9 +52,14 @@ def error_answer(error: Exception) -> AnyResponse:
     if request.endpoint == "audit_login.login":
         status, detail = describe_and_log(error)
         return login_page(detail, status, error)
-    is_known = isinstance(error, (ParameterError, HTTPException))
-    account = session_account() if request.endpoint == "audit_login.change_password" and is_known else None
-    if account:
+    viewer = _known_viewer() if is_of_client(error) else None
+    if viewer and request.endpoint == "audit_login.change_password" and session_account():
         status, detail = describe_and_log(error)
-        return password_page(Viewer(account.username, Role(account.role)), detail, status, error)
-    return error_page(error)
+        return password_page(viewer, detail, status, error)
+    return error_page(error, viewer)
+
+
+def _known_viewer() -> Viewer | None:
+    with contextlib.suppress(*DATABASE_ERRORS):
+        return session_viewer()
+    return None

@@ -1,13 +1,16 @@
 """The blueprint of the pages, and what they have in common: who is looking, and the frame."""
 
+import contextlib
 from typing import Any
 
 from flask import Blueprint
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
+from audit_service.access.viewer import current_viewer
 from audit_service.context import Viewer
-from audit_service.web.answers import OUR_ERRORS, html_answer, prefers_html, problem, register_errors
+from audit_service.storage.outages import DATABASE_ERRORS
+from audit_service.web.answers import OUR_ERRORS, html_answer, is_of_client, prefers_html, problem, register_errors
 from audit_service.web.browsers import add_headers, forbid_other_sites
 from audit_service.web.frame import error_page, render
 from audit_service.web.routes import PlainBlueprint
@@ -25,7 +28,15 @@ def page(template: str, viewer: Viewer, status: int = 200, **values: Any) -> Any
 def _answer(error: Exception) -> AnyResponse:
     if isinstance(error, HTTPException) and isinstance(error.response, AnyResponse):
         return error.response
-    return error_page(error) if prefers_html() else problem(error)
+    return error_page(error, _known_viewer(error)) if prefers_html() else problem(error)
+
+
+def _known_viewer(error: Exception) -> Viewer | None:
+    """Return who met *error*, unless it is a fault of ours, of which the database may be the cause."""
+    if is_of_client(error):
+        with contextlib.suppress(HTTPException, *DATABASE_ERRORS):
+            return current_viewer()
+    return None
 
 
 register_errors(blueprint, _answer, OUR_ERRORS)

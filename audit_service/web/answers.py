@@ -75,6 +75,13 @@ def html_answer(html: str, status: int = 200, error: Exception | None = None) ->
     return Response(html, status, headers={**_HEADERS, **_headers(error)})
 
 
+def is_of_client(error: Exception) -> bool:
+    """Tell whether *error* says what is wrong with the request, and not with us."""
+    if isinstance(error, HTTPException):
+        return (error.code or HTTPStatus.INTERNAL_SERVER_ERROR) < HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(error, ParameterError)
+
+
 def problem(error: Exception) -> Response:
     """Answer with the problem that *error* is; the texts are for people and say what to do."""
     status, detail = describe_and_log(error)

@@ -1,5 +1,7 @@
 """The frame of all pages: its template, language, theme, style sheet, and the page of an error."""
 
+from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,29 @@ from audit_service.values.paths import own_path
 from audit_service.web import display
 from audit_service.web.answers import describe_and_log, html_answer
 from audit_service.web.browsers import add_headers, forbid_other_sites
-from audit_service.web.language import COOKIE, LANGUAGES, gettext, language, ngettext
+from audit_service.web.language import COOKIE, LANGUAGES, gettext, language, later, ngettext
 from audit_service.web.routes import PlainBlueprint
 
 FRAME = "audit_frame"  # where an app keeps the name of its own base template
 THEME_COOKIE = "audit_theme"
 THEMES = ("auto", "light", "dark")
+MEANINGS = {
+    400: later("this request cannot be understood"),
+    403: later("you may not see or do this"),
+    404: later("there is nothing at this address"),
+    405: later("this address takes requests of other kinds"),
+    413: later("this is more than is taken at once"),
+    429: later("there were too many attempts"),
+    500: later("this is a fault of ours, and it is recorded"),
+    503: later("this cannot be answered at the moment"),
+}
+ADVICE = {
+    400: later("Go back, and change what you asked for."),
+    403: later("If you need it, ask an admin for a role that may."),
+    404: later("The address may be mistyped, or what was there may be for others to see."),
+    405: later("Follow a link or send a form instead of typing this address."),
+    500: later("Trying again will hardly help before it is mended."),
+}
 _YEAR = 365 * 86_400  # seconds
 _BOOTSTRAP = Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5"
 
@@ -87,13 +106,29 @@ def theme() -> str:
     return chosen if chosen in THEMES else "auto"
 
 
-def error_page(error: Exception) -> AnyResponse:
-    """Answer with the page of *error*, or send a reader who has to log in to the login form."""
+def error_page(error: Exception, viewer: object = None) -> AnyResponse:
+    """Answer with the page of *error*, or send a reader who has to log in to the login form.
+
+    A *viewer* who is known finds the way to other pages.
+    """
     can_log_in = request.method in ("GET", "HEAD") and "audit_login.login_form" in current_app.view_functions
     if isinstance(error, Unauthorized) and can_log_in:
         back = here()
         return redirect(url_for("audit_login.login_form", next=back if back != "/" else None), 303)
     status, detail = describe_and_log(error)
-    request_id = request_info.client().request_id if status in (500, 503) else None
-    html = render("audit_web/error.html", status=status, detail=gettext(detail), request_id=request_id, viewer=None)
+    is_usual = detail == getattr(type(error), "description", None)  # Werkzeug's own, which tells of URLs and servers
+    html = render(
+        "audit_web/error.html",
+        status=status,
+        detail=gettext(MEANINGS[status] if is_usual and status in MEANINGS else detail),
+        advice=gettext(ADVICE[status]) if status in ADVICE else "",
+        retry_after=_seconds(getattr(error, "retry_after", None)),
+        request_id=request_info.client().request_id if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None,
+        viewer=viewer,
+    )
     return html_answer(html, status, error)
+
+
+def _seconds(after: datetime | int | None) -> int | None:
+    """Return how many seconds a client is to wait, as the exceptions of Werkzeug say it."""
+    return max(0, round((after - datetime.now(UTC)).total_seconds())) if isinstance(after, datetime) else after
