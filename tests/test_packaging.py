@@ -87,7 +87,8 @@ def test_an_app_in_an_empty_environment(run: Run, wheel: Path, tmp_path: Path, p
     for module in SERVICE:
         assert f"No module named '{module}'" in run("venv/bin/python", "-c", f"import {module}", code=1).stderr
     files = {str(path.relative_to(package)) for path in package.rglob("*.*")}
-    assert {"py.typed", "login/templates/audit_service/login.html", "login/static/audit.css"} <= files
+    assert {"py.typed", "login/templates/audit_login/login.html", "web/static/audit.css"} <= files
+    assert {"pages/templates/audit_pages/logins.html", "web/translations/zh/LC_MESSAGES/messages.po"} <= files
     documents = [path.name for path in DOCUMENTS if path.name != "CONTRIBUTING.md" and "examples" not in path.parts]
     assert {name if name.isupper() or name[:-3].isupper() else f"docs/{name}" for name in documents} <= files
     command = "venv/bin/audit-service"
