@@ -10,9 +10,11 @@ from audit_service.api.operations import Access, json_of, operation
 from audit_service.context import Viewer, read_session
 from audit_service.events.errors import ErrorFilters
 from audit_service.events.logins import LoginFilters
+from audit_service.history.accounts import AccountLogins, account_logins
+from audit_service.history.first_seen import FirstsSeen, first_seen
 from audit_service.history.groups import ErrorGroups, group_errors
 from audit_service.history.last import LastLogins, last_logins
-from audit_service.history.parameters import GroupLimit, Name
+from audit_service.history.parameters import GroupLimit, Idle, Most, Name, Span
 from audit_service.history.summary import summarise
 from audit_service.history.summing import Summary, Summing
 from audit_service.values import limits
@@ -46,6 +48,35 @@ def show_last_logins(viewer: Viewer, name: Name) -> Response:
     """Show the last login of a name that succeeded, the last that failed, and the failures since."""
     record_reading(viewer)
     return readable_answer(last_logins(read_session(), name.username, owner=owner_of_view(viewer)))
+
+
+@operation(
+    "/logins/first-seen",
+    "Names from new networks",
+    f"Who logged in from a network that they did not log in from before: {_SPAN}.",
+    takes=(Span, Most),
+    answer=json_of(FirstsSeen),
+)
+def list_first_seen(viewer: Viewer, span: Span, most: Most) -> Response:
+    """List names and networks that were first seen together in a time, the newest first."""
+    record_reading(viewer)
+    owner, now = owner_of_view(viewer), datetime.now(UTC)
+    return readable_answer(first_seen(read_session(), span, owner=owner, limit=most.limit, now=now))
+
+
+@operation(
+    "/accounts/last-logins",
+    "The last login of every account",
+    "The accounts of the service, those that have been away the longest first; with `days` only those without a login "
+    "in so many days. An account that never logged in counts from when it was made.",
+    takes=(Idle,),
+    answer=json_of(AccountLogins),
+    access=Access.AUDITORS,
+)
+def list_account_logins(viewer: Viewer, idle: Idle) -> Response:
+    """List the accounts with their last login."""
+    record_reading(viewer)
+    return readable_answer(account_logins(read_session(), days=idle.days, limit=idle.limit, now=datetime.now(UTC)))
 
 
 @operation(

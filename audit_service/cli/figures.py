@@ -9,12 +9,14 @@ import click
 from audit_service.cli.connection import open_session
 from audit_service.cli.looks import record_look
 from audit_service.cli.options import Zone, options, read_options
-from audit_service.cli.show import View, echo_json, echo_span
+from audit_service.cli.show import View, ago, echo_json, echo_span
 from audit_service.cli.table import echo_table
 from audit_service.cli.text import TEXT
 from audit_service.events.logins import LOGINS, LoginFilters
+from audit_service.history.accounts import account_logins
+from audit_service.history.first_seen import first_seen
 from audit_service.history.last import last_logins
-from audit_service.history.parameters import Name
+from audit_service.history.parameters import Idle, Most, Name, Span
 from audit_service.history.summary import summarise
 from audit_service.history.summing import Count, Summing
 from audit_service.vocabulary import AdminAction
@@ -65,3 +67,46 @@ def last(username: str, *, as_json: bool, **given: Any) -> None:
         return
     view.events([each for each in (found.last_success, found.last_failure) if each], datetime.now(UTC))
     click.echo(f"failures since the last login that succeeded: {found.failures_since}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too; indented there.")
+@options(Span, Most, Zone)
+def new(*, as_json: bool, **given: Any) -> None:
+    """Show names that logged in from a new network: in the last 30 days, unless --since says otherwise."""
+    span, most, zone = read_options(given, Span, Most, Zone)
+    with open_session() as session:
+        found = first_seen(session, span, owner=None, limit=most.limit, now=datetime.now(UTC))
+    record_look(AdminAction.HISTORY_READ, "audit-service history new", given)
+    view = View(columns=(), zone=ZoneInfo(zone.tz), as_json=as_json)
+    echo_span(found.since, found.until, view.zone)
+    if not view.is_table:
+        echo_json(found)
+        return
+    rows = [(view.time(each.first), each.username, each.network, each.count, each.is_new) for each in found.items]
+    echo_table(("first", "username", "network", "logins", "new name"), rows)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too; indented there.")
+@options(Idle, Zone)
+def idle(*, as_json: bool, **given: Any) -> None:
+    """Show the last login of every account, those that have been away the longest first."""
+    asked, zone = read_options(given, Idle, Zone)
+    now = datetime.now(UTC)
+    with open_session() as session:
+        found = account_logins(session, days=asked.days, limit=asked.limit, now=now)
+    record_look(AdminAction.HISTORY_READ, "audit-service history idle", given)
+    view = View(columns=(), zone=ZoneInfo(zone.tz), as_json=as_json)
+    if not view.is_table:
+        echo_json(found)
+        return
+    rows = [
+        (each.username, each.role, *_last(each.last_login_at, view, now), "disabled" if each.disabled_at else "")
+        for each in found.items
+    ]
+    echo_table(("username", "role", "last login", "", "state"), rows)
+
+
+def _last(time: datetime | None, view: View, now: datetime) -> tuple[str, str]:
+    return (view.time(time), ago(time, now)) if time else ("never", "")

@@ -8,7 +8,7 @@ import click
 from sqlalchemy.orm import Session
 
 from audit_service.cli.connection import open_engine
-from audit_service.cli.figures import last, summary
+from audit_service.cli.figures import idle, last, new, summary
 from audit_service.cli.follow import BEFORE, follow
 from audit_service.cli.looks import record_look
 from audit_service.cli.options import TIMES, Zone, options, read_options
@@ -108,5 +108,5 @@ _command(
     ("timestamp", "who", "what", "remote_addr"),
     lambda filters, order: (list_timeline, Timeline(filters=filters, order=order)),
 )
-history.add_command(summary)
-history.add_command(last)
+for _figures in (summary, last, new, idle):
+    history.add_command(_figures)

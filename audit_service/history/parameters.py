@@ -9,7 +9,7 @@ from msgspec import Meta
 from werkzeug.datastructures import MultiDict
 
 from audit_service.errors import ParameterError
-from audit_service.events.base import text_filter
+from audit_service.events.base import Since, Until, text_filter
 from audit_service.history.question import Order
 from audit_service.values import limits
 from audit_service.values.text import clean
@@ -18,7 +18,7 @@ from audit_service.values.typed import convert
 Parameters = TypeVar("Parameters", bound=msgspec.Struct)
 
 Limit = Annotated[
-    int, Meta(ge=1, le=limits.EVENTS, title=f"a number from 1 to {limits.EVENTS}", description="events on a page")
+    int, Meta(ge=1, le=limits.EVENTS, title=f"a number from 1 to {limits.EVENTS}", description="how many at most")
 ]
 Cursor = Annotated[
     str, Meta(max_length=limits.CURSOR, title="the `next` of an earlier answer", description="where to go on")
@@ -55,6 +55,33 @@ class GroupLimit(msgspec.Struct, frozen=True, kw_only=True):
             ge=1, le=limits.GROUPS, title=f"a number from 1 to {limits.GROUPS}", description="groups, the newest first"
         ),
     ] = limits.GROUPS_BY_DEFAULT
+
+
+class Most(msgspec.Struct, frozen=True, kw_only=True):
+    """How many items are wanted."""
+
+    limit: Limit = limits.EVENTS_BY_DEFAULT
+
+
+class Idle(Most, frozen=True, kw_only=True):
+    """Which accounts are wanted: those without a login in some last days."""
+
+    days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=limits.IDLE_DAYS,
+            title=f"a number from 0 to {limits.IDLE_DAYS}",
+            description="only accounts without a login in so many days",
+        ),
+    ] = 0
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """Which time is looked at."""
+
+    since: Since | None = None
+    until: Until | None = None
 
 
 class Name(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,6 +34,7 @@ COUNTS = 1000  # in one answer
 COUNTS_BY_DEFAULT = 10
 CELLS = 200_000  # of a time and a value of a field, that are counted for one answer
 DAYS_BY_DEFAULT = 30  # that figures cover when a question does not say since when
+IDLE_DAYS = 36_500
 FILTER_VALUES = 100  # of one filter
 NETWORK_FILTER = 64  # the text of a network as it may be written
 DETAIL_FILTER = 512  # a key, "=" and a value

@@ -1,0 +1,72 @@
+"""Names that came from a network for the first time."""
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import ColumnElement, FromClause, exists, func, select
+from sqlalchemy.orm import Session
+
+from audit_service.events.logins import LOGINS
+from audit_service.history.parameters import Span
+from audit_service.history.query import PATIENCE
+from audit_service.history.summary import with_span
+from audit_service.storage.bounded import patient
+from audit_service.storage.models import table_of
+from audit_service.vocabulary import Action, Outcome
+
+
+class FirstSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A name and a network that it logged in from for the first time, at ``first``; ``count`` logins since then.
+
+    ``is_new`` is true for a name that had not logged in from anywhere before the time that was asked for.
+    """
+
+    username: str
+    network: str
+    first: datetime
+    count: int
+    is_new: bool
+
+
+class FirstsSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The first logins, the newest first; and what they cover."""
+
+    since: datetime
+    until: datetime
+    items: list[FirstSeen]
+
+
+def first_seen(session: Session, span: Span, *, owner: str | None, limit: int, now: datetime) -> FirstsSeen:
+    """Return who logged in from a new network in the last 30 days, unless *span* says since when.
+
+    New is a network (/24, of IPv6 /64) that the name did not log in from before. Only logins that succeeded count.
+    """
+    covered = with_span(span, now)
+    table, before = table_of(LOGINS), table_of(LOGINS).alias("before")
+    within = [table.c.timestamp >= covered.since, table.c.timestamp < covered.until, *_succeeded(table)]
+    if owner is not None:
+        within.append(table.c.username == owner)
+    seen = (
+        select(
+            table.c.username, table.c.network, func.min(table.c.timestamp).label("first"), func.count().label("logins")
+        )
+        .where(table.c.network.is_not(None), *within)
+        .group_by(table.c.username, table.c.network)
+        .subquery("seen")
+    )
+    earlier = [before.c.username == seen.c.username, before.c.timestamp < covered.since, *_succeeded(before)]
+    is_known = exists(select(before.c.seq).where(*earlier))
+    is_there = exists(select(before.c.seq).where(*earlier, before.c.network == seen.c.network))
+    query = select(seen, is_known.label("is_known")).where(~is_there)
+    ordered = query.order_by(seen.c.first.desc(), seen.c.username, seen.c.network).limit(limit)
+    with patient(session.connection(), PATIENCE):
+        rows = session.connection().execute(ordered).all()
+    items = [
+        FirstSeen(username=username, network=network, first=first, count=count, is_new=not is_known)
+        for username, network, first, count, is_known in rows
+    ]
+    return FirstsSeen(since=covered.since, until=covered.until, items=items)
+
+
+def _succeeded(table: FromClause) -> list[ColumnElement[bool]]:
+    return [table.c.action == Action.LOGIN.value, table.c.outcome == Outcome.SUCCESS.value]
