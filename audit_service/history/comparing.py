@@ -16,7 +16,7 @@ from audit_service.values import limits
 
 _SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _CAPITAL = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
-_LETTERS = 4  # at the beginning of a name, of which SQLite looks up all spellings
+_LETTERS = 4  # the first of a name, of which SQLite looks up all spellings
 _LAST = "\U0010ffff"
 _BEFORE_SURROGATES, _AFTER_SURROGATES = "\ud7ff", "\ue000"
 
@@ -89,8 +89,16 @@ def _scalars(value: str) -> list[int | float | bool]:
 
 
 def _spellings(text: str) -> set[str]:
-    letters = [{letter.translate(_SMALL), letter.translate(_CAPITAL)} for letter in text[:_LETTERS]]
-    return {"".join(spelt) for spelt in product(*letters)}
+    """Return all spellings of the beginning of *text*, up to the letter that would be one too many."""
+    spelt: list[set[str]] = []
+    letters = 0
+    for each in text:
+        spelt.append({each.translate(_SMALL), each.translate(_CAPITAL)})
+        letters += len(spelt[-1]) > 1
+        if letters > _LETTERS:
+            spelt.pop()
+            break
+    return {"".join(one) for one in product(*spelt)}
 
 
 def _following(prefix: str) -> str | None:

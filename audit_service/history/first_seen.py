@@ -3,7 +3,7 @@
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, FromClause, exists, func, select
+from sqlalchemy import ColumnElement, FromClause, and_, func, select
 from sqlalchemy.orm import Session
 
 from audit_service.events.logins import LOGINS
@@ -52,12 +52,17 @@ def first_seen(session: Session, span: Span, *, owner: str | None, limit: int, n
         )
         .where(table.c.network.is_not(None), *within)
         .group_by(table.c.username, table.c.network)
-        .subquery("seen")
+        .cte("seen")
     )
-    earlier = [before.c.username == seen.c.username, before.c.timestamp < covered.since, *_succeeded(before)]
-    is_known = exists(select(before.c.seq).where(*earlier))
-    is_there = exists(select(before.c.seq).where(*earlier, before.c.network == seen.c.network))
-    query = select(seen, is_known.label("is_known")).where(~is_there)
+    earlier = (  # all at once: asked for pair by pair, a busy name is looked through again for each of its networks
+        select(before.c.username, before.c.network)
+        .where(before.c.username.in_(select(seen.c.username)), before.c.timestamp < covered.since, *_succeeded(before))
+        .distinct()
+        .cte("earlier")
+    )
+    is_known = seen.c.username.in_(select(earlier.c.username))
+    is_same = and_(earlier.c.username == seen.c.username, earlier.c.network == seen.c.network)
+    query = select(seen, is_known.label("is_known")).outerjoin(earlier, is_same).where(earlier.c.username.is_(None))
     ordered = query.order_by(seen.c.first.desc(), seen.c.username, seen.c.network).limit(limit)
     with patient(session.connection(), PATIENCE):
         rows = session.connection().execute(ordered).all()

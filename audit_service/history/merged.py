@@ -29,6 +29,8 @@ from sqlalchemy import (
     values,
 )
 from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy.sql.expression import UnaryExpression
+from sqlalchemy.sql.operators import custom_op
 
 from audit_service.history.comparing import begins
 from audit_service.history.conditions import is_network_in, parent_of
@@ -118,9 +120,16 @@ def names_query(key: ColumnElement[str], prefix: str, limit: int) -> Select[Any]
     return select(found.c.key).limit(limit)
 
 
-def in_order_of_time(columns: Any, *, newest: bool, by_filter: bool = False) -> list[ColumnElement[Any]]:
-    """Return the order by (``timestamp``, ``seq``); *by_filter* places nulls, as only the filters' indexes do."""
+def in_order_of_time(
+    columns: Any, *, newest: bool, by_filter: bool = False, is_sorted: bool = False
+) -> list[ColumnElement[Any]]:
+    """Return the order by (``timestamp``, ``seq``); *by_filter* places nulls, as only the filters' indexes do.
+
+    What *is_sorted* is found by another index: SQLite must not read the index of all events by time for its order.
+    """
     sort = [columns.timestamp, columns.seq]
+    if is_sorted:  # SQLite's documentation calls it the unary "+" operator
+        sort = [UnaryExpression(each, operator=custom_op("+"), type_=each.type) for each in sort]
     if newest:
         return [each.desc().nulls_last() if by_filter else each.desc() for each in sort]
     return [each.asc().nulls_first() if by_filter else each.asc() for each in sort]

@@ -56,13 +56,11 @@ def events_query(dialect: Dialect, question: Question, after: Position | None, l
     if keys and limit is not None:
         others = [condition for name, condition in found.items() if name not in keys.answered]
         return merged(table, keys.column, keys.values, others, newest=newest, limit=limit)
-    by_filter = is_postgresql(dialect) and _has_index(question)
-    return (
-        select(table)
-        .where(*found.values())
-        .order_by(*in_order_of_time(table.c, newest=newest, by_filter=by_filter))
-        .limit(limit)
-    )
+    if is_postgresql(dialect):
+        order = in_order_of_time(table.c, newest=newest, by_filter=_has_index(question))
+    else:
+        order = in_order_of_time(table.c, newest=newest, is_sorted=_has_spelt_names(question))
+    return select(table).where(*found.values()).order_by(*order).limit(limit)
 
 
 def _has_index(question: Question) -> bool:
@@ -114,14 +112,17 @@ def _look(dialect: Dialect, question: Question) -> int:
     That is so for what has many keys: a network of many networks, names in several spellings or with one beginning.
     """
     given, kind = question.filters, question.kind
-    if any(getattr(given, f"{name}_prefix") or _is_spelt(given, name, dialect) for name in kind.folded):
+    has_beginnings = any(getattr(given, f"{name}_prefix") for name in kind.folded)
+    if has_beginnings or (not is_postgresql(dialect) and _has_spelt_names(question)):
         return LOOK_FOR_NAMES
     is_large = "remote_addr" in kind.indexed and _is_large("remote_addr", given.remote_addr)
     return LOOK if is_postgresql(dialect) and is_large else 0
 
 
-def _is_spelt(given: EventFilters, name: str, dialect: Dialect) -> bool:
-    return not is_postgresql(dialect) and bool(getattr(given, f"{name}_i"))
+def _has_spelt_names(question: Question) -> bool:
+    """Tell whether names are asked for whose spellings SQLite looks up."""
+    given = question.filters
+    return any(getattr(given, f"{name}{ending}") for name in question.kind.folded for ending in ("_i", "_prefix"))
 
 
 def _with_names(session: Session, question: Question) -> Question | None:
