@@ -37,8 +37,6 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
             return
         items = list(items)
         if not items:
-            if has_heading:
-                click.echo("no events match", err=True)
             return
         rows = [[self._cell(item, column, now) for column in self.columns] for item in items]
         heading, *lines = lines_of([self.columns, *rows])

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import flask_bootstrap
 from flask import Response, current_app, make_response, redirect, request, send_from_directory, url_for
@@ -96,8 +97,14 @@ def render(template: str, **values: Any) -> str:
 
 
 def here() -> str:
-    """Return the path and the query of the current request, as a URL has them."""
-    return iri_to_uri(request.script_root + request.full_path.removesuffix("?"))
+    """Return the path and the query of the current request, as a URL has them.
+
+    Of the query of a form that was sent only ``next`` is part of it: the rest may be what nobody should see.
+    """
+    if request.method in ("GET", "HEAD"):
+        return iri_to_uri(request.script_root + request.full_path.removesuffix("?"))
+    query = urlencode({"next": request.args["next"]}) if "next" in request.args else ""
+    return iri_to_uri(request.script_root + request.path) + (f"?{query}" if query else "")
 
 
 def theme() -> str:

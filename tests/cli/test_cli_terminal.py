@@ -66,7 +66,7 @@ def test_words_for_times() -> None:
 
 def test_the_zone_is_said() -> None:
     said = run("history", "--since", "2026-01-31", "--tz", "Asia/Kathmandu").stderr
-    assert said == "since 2026-01-31 00:00:00+05:45 (Asia/Kathmandu)\n"
+    assert said == "since 2026-01-31 00:00:00+05:45 (Asia/Kathmandu)\nno event matches\n"
     said = run("export", "logins", "--since", "2026-01-31", "--until", "2026-02-01").stderr
     assert said.startswith("since 2026-01-31 00:00:00+00:00 until 2026-02-01 00:00:00+00:00 (UTC)\n")
     wrong = run("history", "--since", "2026-01-31", "--tz", "Mars/Olympus")
@@ -146,7 +146,7 @@ def test_summary(config: dict[str, object]) -> None:
     assert heading.split("  ")[0] == "network"
     assert line.split() == ["192.0.2.0/24", "3", "3", "3", "name0", "1,", "name1", "1,", "name2", "1"]
     assert json.loads(on_terminal(config, *asked, "--json").partition("\n")[2]) == found
-    assert on_terminal(config, "history", "--username", "nobody") == "no events match\n"
+    assert on_terminal(config, "history", "--username", "nobody") == "no event matches\n"
     nothing = on_terminal(config, *asked, "--username", "nobody").splitlines()
     assert nothing == [span, "nothing in this time"]
     wrong = run("history", "summary")
