@@ -26,6 +26,7 @@ import psycopg
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from audit_service.access.accounts import add_account, find_account
 from audit_service.access.tokens import add_token
 from audit_service.events import logins
 from audit_service.events.logins import LoginFilters
@@ -34,15 +35,16 @@ from audit_service.history.question import Question as Asked
 from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine
 from audit_service.storage.models import LoginEvent
-from audit_service.vocabulary import Scope
+from audit_service.vocabulary import Role, Scope
 from benchmarks.made_history import END, address, fill_postgresql, fill_sqlite, name
-from tests.support.accounts import ACTOR
+from tests.support.accounts import ACTOR, PASSWORD
 from tests.support.apps import SECRET_KEY
 from tests.support.postgres import private_postgres
 from tests.support.server import started_service
 
 PAGE = "ORDER BY timestamp DESC, seq DESC LIMIT 101"
 LOGINS = "/api/logins"
+PERSON = name(1000)  # whose account reads the pages: of two logins a day
 
 
 @dataclass
@@ -125,12 +127,26 @@ def questions() -> list[Question]:
     ]
 
 
+def pages() -> list[Question]:
+    """Pages of the service, as the account of ``PERSON`` sees them, and the charts that they show as images."""
+    busy = [{"username": name(rank)} for rank in (1, 2, 3)]
+    return [
+        Question("the page of logins", "/logins/", [{}], ""),
+        Question("its chart", "/logins/chart.svg", [{}], ""),
+        Question("the page of one busy user", "/logins/", busy, ""),
+        Question("its chart, one busy user", "/logins/chart.svg", busy, ""),
+        Question("the page of failures", "/logins/", [{"outcome": "failure"}], ""),
+        Question("the page of one's own activity", "/", [{}], ""),
+        Question("its chart, one's own", "/chart.svg", [{}], ""),
+    ]
+
+
 class Reader:
     """Somebody who reads over one kept connection."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._headers = headers
 
     def get(self, path: str, parameters: dict[str, Any]) -> float:
         """Return the milliseconds until the whole answer is there."""
@@ -152,12 +168,25 @@ class Subject:
         engine = make_engine(Settings(database_url=url).url, writes=True)
         with Session(engine) as session:
             token = add_token(session, f"bench-{token_hex(4)}", Scope.READ, by=ACTOR)
+            if find_account(session, PERSON) is None:
+                add_account(session, PERSON, Role.AUDITOR, PASSWORD, by=ACTOR)
             session.commit()
         engine.dispose()
         settings = {"AUDIT_DATABASE_URL": url, "AUDIT_SECRET_KEY": SECRET_KEY, "AUDIT_DATA_DIR": str(folder)}
         self.url, self.token = url, token
         self.service = stack.enter_context(started_service(settings))
-        self.reader = Reader(self.service.url, token)
+        self.reader = Reader(self.service.url, {"Authorization": f"Bearer {token}"})
+        self.browser = Reader(self.service.url, {"Accept": "text/html,*/*;q=0.8", "Cookie": self._log_in()})
+
+    def _log_in(self) -> str:
+        """Log in by the form, and return the cookies."""
+        connection = http.client.HTTPConnection(urlsplit(self.service.url).netloc, timeout=60)
+        form = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
+        connection.request("POST", "/login/", urlencode({"username": PERSON, "password": PASSWORD}), form)
+        answer = connection.getresponse()
+        if answer.status != 303:
+            raise RuntimeError(f"the login was answered {answer.status}")
+        return "; ".join(cookie.partition(";")[0] for cookie in answer.headers.get_all("Set-Cookie", []))
 
     def deep(self, page: int) -> dict[str, Any]:
         """The parameters of that page of a hundred, by a cursor."""
@@ -186,9 +215,10 @@ def time_questions(
             for question in chance.sample(asked, len(asked)):
                 parameters = question.parameters[turn % len(question.parameters)]
                 for title, subject in subjects.items():
-                    subject.reader.get(question.path, parameters)
-                    question.note(title, subject.reader.get(question.path, parameters))
-                if sql is not None:
+                    reader = subject.reader if question.path.startswith("/api/") else subject.browser
+                    reader.get(question.path, parameters)
+                    question.note(title, reader.get(question.path, parameters))
+                if sql is not None and question.sql:
                     time_sql(sql, question.sql, parameters)
                     question.note("plain SQL", time_sql(sql, question.sql, parameters))
 
@@ -258,7 +288,7 @@ def main() -> None:
         subjects = {"10 M, HTTP": large, "10 k, HTTP": Subject(stack, urls["small"], folder / "small")}
         embedded = Subject(stack, sqlite, folder / "embedded")
         connection = stack.enter_context(psycopg.connect(urls["rows"], autocommit=True, options="-c timezone=utc"))
-        asked = questions()
+        asked = [*questions(), *pages()]
         deep = arguments.rows // 1000
         asked += deep_questions(large, connection, deep)
         time_questions(asked, {"10 M, HTTP": large}, connection, 5)  # warm up
@@ -290,8 +320,8 @@ def deep_questions(subject: Subject, connection: psycopg.Connection[Any], page: 
 
 
 def filled_database(server: str, title: str, count: int) -> str:
-    """Return the URL of a database of that many events: one that an earlier run left, or a new one."""
-    name = f"bench_{title}_{count}"
+    """Return the URL of a database of that many events until today: one that an earlier run left, or a new one."""
+    name = f"bench_{title}_{count}_{END:%Y%m%d}"
     url = server.rsplit("/", 1)[0] + f"/{name}"
     with psycopg.connect(server, autocommit=True) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():

@@ -12,7 +12,7 @@ from audit_service.events.request_info import network_of
 from tests.support.databases import migrated
 
 DAYS, NAMES, ADDRESSES = 400, 200_000, 50_000
-END = datetime(2026, 11, 22, tzinfo=UTC)
+END = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)  # pages look at the last days
 COLUMNS = (
     "id, seq, timestamp, recorded_at, app, remote_addr, request_id, network, action, outcome, reason, username, "
     "user_agent, method"
