@@ -1,5 +1,6 @@
-"""Names that came from a network for the first time."""
+"""What was seen for the first time: names from a network, and what one name came from."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -71,6 +72,19 @@ def first_seen(session: Session, span: Span, *, owner: str | None, limit: int, n
         for username, network, first, count, is_known in rows
     ]
     return FirstsSeen(since=covered.since, until=covered.until, items=items)
+
+
+def first_uses(session: Session, username: str, since: datetime) -> Sequence[tuple[str | None, str | None, datetime]]:
+    """Return each network and user agent of the user's successful logins *since* then, and when it was first seen."""
+    table = table_of(LOGINS)
+    query = (
+        select(table.c.network, table.c.user_agent, func.min(table.c.timestamp))
+        .where(table.c.username == username, table.c.timestamp >= since, *_succeeded(table))
+        .group_by(table.c.network, table.c.user_agent)
+    )
+    with patient(session.connection(), PATIENCE):
+        rows = session.connection().execute(query).all()
+    return [(network, user_agent, first) for network, user_agent, first in rows]
 
 
 def _succeeded(table: FromClause) -> list[ColumnElement[bool]]:

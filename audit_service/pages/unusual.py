@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from audit_service.events.logins import LoginItem
-from audit_service.history.seen import first_seen
+from audit_service.history.first_seen import first_uses
 from audit_service.pages.devices import device
 from audit_service.vocabulary import Action, Outcome
 from audit_service.web.language import gettext, ngettext
@@ -25,7 +25,7 @@ def remarks(session: Session, username: str, items: Sequence[LoginItem]) -> dict
     successes = [item for item in logins if item.outcome == Outcome.SUCCESS]
     if not successes:
         return {}
-    networks, devices = _first_seen(session, username, successes[-1].timestamp - SEEN)
+    networks, devices = _first_uses(session, username, successes[-1].timestamp - SEEN)
     earliest = min(networks.values(), default=None)
     found: dict[UUID, list[str]] = {}
     for item in successes:
@@ -41,11 +41,11 @@ def remarks(session: Session, username: str, items: Sequence[LoginItem]) -> dict
     return found
 
 
-def _first_seen(session: Session, username: str, since: datetime) -> tuple[dict[str, datetime], dict[str, datetime]]:
+def _first_uses(session: Session, username: str, since: datetime) -> tuple[dict[str, datetime], dict[str, datetime]]:
     """Return when the user first logged in from each network and with each kind of device."""
     networks: dict[str, datetime] = {}
     devices: dict[str, datetime] = {}
-    for network, user_agent, first in first_seen(session, username, since):
+    for network, user_agent, first in first_uses(session, username, since):
         for key, known in ((network, networks), (device(user_agent), devices)):
             if key:
                 known[key] = min(first, known.get(key, first))
