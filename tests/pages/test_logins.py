@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import event
 from werkzeug.test import TestResponse
 
+from audit_service.context import EXTENSION
 from audit_service.vocabulary import Role
 from tests.factories import LoginFactory
 from tests.support.logins import BROWSER, log_in
@@ -95,3 +98,21 @@ def test_new_rows(get: Get) -> None:
 def test_users_see_no_new_rows(client: FlaskClient, accounts: dict[Role, str]) -> None:
     log_in(client, "user")
     assert client.get("/logins/new", headers=BROWSER).status_code == 403
+
+
+def test_a_page_asks_the_database_one_thing_more_than_the_api_at_most(app: Flask, get: Get) -> None:
+    LoginFactory(failed=True)
+    statements: list[str] = []
+
+    def hear(connection: Any, cursor: Any, statement: str, *more: Any) -> None:
+        statements.append(statement)
+
+    def count(*paths: str) -> int:
+        statements.clear()
+        for path in paths:
+            assert get(path).status_code == 200
+        return sum("login_events" in statement for statement in statements)
+
+    summaries = [f"/api/logins/summary?by={by}" for by in ("outcome", "username", "network", "reason")]
+    event.listen(app.extensions[EXTENSION].reader, "before_cursor_execute", hear)
+    assert 0 < count("/logins/") <= count("/api/logins", *summaries) + 1
