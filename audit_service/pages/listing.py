@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Annotated, Any
 from urllib.parse import quote_plus, urlencode
 
@@ -81,7 +82,7 @@ class Listing:
         """The fields of the form."""
         return [each for each in fields_of(self.kind, self.given, self.error) if each.name not in self.fixed]
 
-    @property
+    @cached_property
     def labels(self) -> dict[str, str]:
         """What the columns are called."""
         return {name: label(name) for name in (*self.choosable, *self.columns)}

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import flask_bootstrap
 from flask import Response, current_app, make_response, redirect, request, send_from_directory, url_for
+from jinja2 import Environment
 from werkzeug.exceptions import BadRequest, Unauthorized
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as AnyResponse
@@ -20,6 +21,7 @@ from audit_service.web.browsers import add_headers, forbid_other_sites
 from audit_service.web.language import COOKIE, LANGUAGES, gettext, language, later, ngettext
 from audit_service.web.routes import PlainBlueprint
 
+_ENVIRONMENT = "audit_environment"
 FRAME = "audit_frame"  # where an app keeps the name of its own base template
 THEME_COOKIE = "audit_theme"
 THEMES = ("auto", "light", "dark")
@@ -71,11 +73,7 @@ def set_preferences() -> AnyResponse:
 
 
 def render(template: str, **values: Any) -> str:
-    """Return the page that *template* makes of *values*.
-
-    Text is escaped whatever the app has set for its own templates.
-    """
-    environment = current_app.jinja_env.overlay(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    """Return the page that *template* makes of *values*."""
     context: dict[str, Any] = {
         "_": gettext,
         "ngettext": ngettext,
@@ -93,7 +91,19 @@ def render(template: str, **values: Any) -> str:
         "frame": current_app.extensions.get(FRAME, "audit_web/base.html"),
     }
     current_app.update_template_context(context)
-    return environment.get_template(template).render({**context, **values})
+    return _environment().get_template(template).render({**context, **values})
+
+
+def _environment() -> Environment:
+    """Return the app's Jinja environment, with text escaped whatever the app has set for its own templates.
+
+    It is made once: each has templates of its own, and to compile them takes ten times as long as a page.
+    """
+    if _ENVIRONMENT not in current_app.extensions:
+        own = current_app.jinja_env.overlay(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        current_app.extensions[_ENVIRONMENT] = own
+    environment: Environment = current_app.extensions[_ENVIRONMENT]
+    return environment
 
 
 def here() -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 COOKIE = "audit_language"
+_KNOWN = "audit_service.language"
 _CATALOGUES = Path(__file__).parent / "translations"
 
 
@@ -23,8 +24,12 @@ def language() -> str:
     """Return the language of the current request: the one that was chosen, else what ``Accept-Language`` prefers."""
     if not has_request_context():
         return "en"
-    chosen = request.cookies.get(COOKIE)
-    return chosen if chosen in LANGUAGES else request.accept_languages.best_match(LANGUAGES, "en") or "en"
+    if _KNOWN not in request.environ:  # a page asks a thousand times
+        chosen = request.cookies.get(COOKIE)
+        wanted = chosen if chosen in LANGUAGES else request.accept_languages.best_match(LANGUAGES, "en")
+        request.environ[_KNOWN] = wanted or "en"
+    known: str = request.environ[_KNOWN]
+    return known
 
 
 def gettext(text: str, **values: object) -> str:
