@@ -51,7 +51,9 @@ def summarise(
     question = Question(kind=LOGINS, filters=covered, owner=owner)
     found = list(conditions(table, question, dialect).values())
     with patient(session.connection(), PATIENCE):
-        if summing.then is None:
+        if summing.then is None and summing.by is By.OUTCOME:
+            count = _by_outcome
+        elif summing.then is None:
             count = _by_time if summing.by in TIMES else _by_field
         else:
             count = _by_time_and_field if summing.by in TIMES else _by_two_fields
@@ -61,11 +63,11 @@ def summarise(
     )
 
 
-def with_span(filters: Any, now: datetime) -> Any:
-    """Return *filters* with the times that they leave open: until now, and since 30 days before."""
+def with_span(filters: Any, now: datetime, span: timedelta = DEFAULT_SPAN) -> Any:
+    """Return *filters* with the times that they leave open: until now, and since *span* before, 30 days."""
     first, last = CALENDAR
-    until = min(max(filters.until or now, first + DEFAULT_SPAN), last)
-    return msgspec.structs.replace(filters, since=max(filters.since or until - DEFAULT_SPAN, first), until=until)
+    until = min(max(filters.until or now, first + span), last)
+    return msgspec.structs.replace(filters, since=max(filters.since or until - span, first), until=until)
 
 
 def _by_field(session: Session, table: Table, found: list[ColumnElement[bool]], summing: Summing) -> list[Count]:
@@ -73,6 +75,18 @@ def _by_field(session: Session, table: Table, found: list[ColumnElement[bool]], 
     query = select(key, func.count(), _failures(table)).where(*found).group_by(key)
     rows = session.connection().execute(query.order_by(func.count().desc(), key).limit(summing.top))
     return [Count(key=key, count=count, failures=failures) for key, count, failures in rows]
+
+
+def _by_outcome(session: Session, table: Table, found: list[ColumnElement[bool]], summing: Summing) -> list[Count]:
+    """Count all and the failures apart, as ``_by_time`` does."""
+    query = select(func.count()).select_from(table).where(*found)
+    failures = session.execute(query.where(_is_failure(table))).scalar_one()
+    successes = session.execute(query).scalar_one() - failures
+    counts = [
+        Count(key=Outcome.SUCCESS, count=successes, failures=0),
+        Count(key=Outcome.FAILURE, count=failures, failures=failures),
+    ]
+    return sorted((each for each in counts if each.count), key=lambda each: (-each.count, each.key))[: summing.top]
 
 
 def _by_two_fields(session: Session, table: Table, found: list[ColumnElement[bool]], summing: Summing) -> list[Count]:
@@ -110,13 +124,12 @@ def _by_time(session: Session, table: Table, found: list[ColumnElement[bool]], s
 
     All and the failures are counted apart: for each there is an index that has all that is needed.
     """
-    is_failure = table.c.outcome == literal(Outcome.FAILURE.value, literal_execute=True)
     zone = ZoneInfo(summing.tz)
 
     def count(*conditions: ColumnElement[bool]) -> Counter[str]:
         return count_times(session, table, list(conditions), summing.by, zone)
 
-    failures = count(*found, is_failure)  # first: what comes in meanwhile is never more failures than events
+    failures = count(*found, _is_failure(table))  # first: what comes in meanwhile is never more failures than events
     everything = count(*found)
     keys = _in_order(everything, summing.by)
     return [Count(key=key, count=everything[key], failures=failures[key]) for key in keys]
@@ -190,6 +203,10 @@ def _quarter(table: Table, dialect: Dialect) -> ColumnElement[datetime]:
     seconds = cast(func.strftime("%s", table.c.timestamp), Integer)
     past = (seconds % QUARTER.seconds + QUARTER.seconds) % QUARTER.seconds  # before 1970 the first is negative
     return type_coerce(func.datetime(seconds - past, "unixepoch"), UtcDateTime)
+
+
+def _is_failure(table: Table) -> ColumnElement[bool]:
+    return table.c.outcome == literal(Outcome.FAILURE.value, literal_execute=True)  # as the index has it
 
 
 def _failures(table: Table) -> ColumnElement[int]:

@@ -1,7 +1,7 @@
 """The logins of all, for auditors: a table that is filtered, with totals, and each event by itself."""
 
 import contextlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -16,7 +16,7 @@ from audit_service.history.cursor import Cursors, Position, arrived
 from audit_service.history.parameters import parse
 from audit_service.history.query import find_event, list_events, trail_size
 from audit_service.history.question import Order, Question
-from audit_service.history.summary import summarise
+from audit_service.history.summary import summarise, with_span
 from audit_service.history.summing import By, Summary, Summing
 from audit_service.pages.around import errors_around, logins_around
 from audit_service.pages.blueprint import blueprint, page
@@ -27,6 +27,7 @@ from audit_service.vocabulary import Outcome
 from audit_service.web import display
 from audit_service.web.language import gettext
 
+SPAN = timedelta(days=7)  # what totals and chart cover, unless the question says since when
 TOP = 5
 _TOPS = (By.USERNAME, By.NETWORK, By.REASON)
 
@@ -88,7 +89,7 @@ def chart_logins() -> Response:
     for name in set(given) - set(filter_names(LOGINS)):
         given.poplist(name)
     (filters,) = parse(with_times(given), LoginFilters)
-    return draw(filters, owner_of_view(viewer))
+    return draw(with_span(filters, datetime.now(UTC), SPAN), owner_of_view(viewer))
 
 
 def draw(filters: LoginFilters, owner: str | None) -> Response:
@@ -124,8 +125,8 @@ def show_login(event_id: str) -> AnyResponse:
 
 def _summaries(listing: Listing, viewer: Viewer) -> dict[By, Summary]:
     """Count what the filters match by outcome, and its failures by the fields of ``_TOPS``."""
-    filters, now, owner = listing.filters, datetime.now(UTC), owner_of_view(viewer)
-    assert isinstance(filters, LoginFilters)  # noqa: S101 - for the type checker
+    now, owner = datetime.now(UTC), owner_of_view(viewer)
+    filters = with_span(listing.filters, now, SPAN)
     failures = msgspec.structs.replace(filters, outcome=[Outcome.FAILURE])
     found = {By.OUTCOME: summarise(read_session(), filters, Summing(by=By.OUTCOME), owner=owner, now=now)}
     if not filters.outcome or Outcome.FAILURE in filters.outcome:
