@@ -19,6 +19,8 @@ from tests.support.browser import chromium
 from tests.support.databases import migrated
 from tests.support.server import running_service
 
+ACCOUNTS = {"ada": Role.ADMIN, "eve": Role.AUDITOR, "carol": Role.USER, "fatima": Role.USER}
+
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
@@ -28,7 +30,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a service on SQLite with the demonstration's month, and accounts ada, eve and carol."""
+    """The URL of a service on SQLite with the demonstration's month, and accounts for ada, eve, carol and fatima."""
     folder = tmp_path_factory.mktemp("month")
     url = migrated(f"sqlite:///{folder}/audit.db")
     recorder = Recorder(Settings(database_url=url).url)
@@ -36,7 +38,7 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     recorder.stop()
     engine = make_engine(Settings(database_url=url).url, writes=True)
     with Session(engine) as session, session.begin():
-        for name, role in (("ada", Role.ADMIN), ("eve", Role.AUDITOR), ("carol", Role.USER)):
+        for name, role in ACCOUNTS.items():
             add_account(session, name, role, PASSWORD, by=ACTOR)
     engine.dispose()
     settings = {"AUDIT_DATABASE_URL": url, "AUDIT_DATA_DIR": folder / "data", "AUDIT_SECRET_KEY": SECRET_KEY}

@@ -43,6 +43,20 @@ def test_filter_and_page(browser: Browser, month: str, has_scripts: bool) -> Non
         expect(page.locator(".invalid-feedback")).to_contain_text("since must be")
 
 
+@pytest.mark.parametrize("has_scripts", [True, False], ids=["JavaScript", "no JavaScript"])
+def test_from_an_error_to_its_login(browser: Browser, month: str, has_scripts: bool) -> None:
+    with visitor(browser, month, java_script_enabled=has_scripts) as page:
+        log_in(page, "eve", PASSWORD)
+        page.get_by_role("link", name="Errors").click()
+        page.get_by_role("link", name="TypeError").click()
+        page.get_by_role("region", name="TypeError").get_by_role("link", name="ada", exact=True).first.click()
+        page.locator("#events tbody tr a").first.click()
+        expect(page.locator(".message")).to_contain_text("unsupported operand")
+        page.get_by_role("listitem").filter(has_text="Last login before:").get_by_role("link").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("login · ada · success")
+        expect(page.get_by_role("heading", name="Errors with the same username: ada")).to_be_visible()
+
+
 def test_the_export_has_what_the_list_has(browser: Browser, month: str) -> None:
     with visitor(browser, month) as page:
         log_in(page, "eve", PASSWORD)
