@@ -12,10 +12,10 @@ from audit_service.vocabulary import Action, AdminAction, Outcome, Reason
 
 SCRIPT = "<script>alert(1)</script>"
 IMAGE = """"'><img src=x onerror=alert(1)>"""
-TEMPLATE = "{{ 7 * 7 }}{% raw %}${7}%(name)s%s"
+MARKUP = SCRIPT + IMAGE + "{{ 7 * 7 }}{% raw %}${7}%(name)s%s&lt;"
 BIDI = "שלום \u202egnp.\u2066exe\u2069\u200f"  # turns what follows around
-WIDE = "鬱" * 255  # without a space to break at
-VALUES = (SCRIPT, IMAGE, TEMPLATE, BIDI, WIDE)
+WIDE = (IMAGE + "鬱" * 255)[:255]  # a long word without a place to break at
+VALUES = (MARKUP, BIDI, WIDE)
 TRACEBACK = f"""Traceback (most recent call last):
   File "/srv/{SCRIPT}/site-packages/{IMAGE}/app.py", line 1, in {SCRIPT}
     {WIDE}
@@ -46,7 +46,7 @@ def _with(value: str) -> list[NewEvent]:
         "exception_type": value,
         "message": value * 7,
         "traceback": TRACEBACK,
-        "fingerprint": f"1:{value}"[: limits.FINGERPRINT],
+        "fingerprint": f"1:{value}".replace("/", "|")[: limits.FINGERPRINT],  # of our making: no slash is in it
         "http_method": value[: limits.HTTP_METHOD],
         "path": f"/{value}/" * 7,
         "endpoint": value,
