@@ -76,8 +76,8 @@ def demo_events(until: datetime, seed: int = 1) -> list[NewEvent]:
         for person in PEOPLE:
             events += _working_day(chance, person, date)
     last_night = until.replace(hour=2, minute=10, second=0, microsecond=0)
-    last_night -= timedelta(days=1) if last_night + timedelta(hours=1) > until else timedelta()
-    events += _spraying(chance, last_night)
+    last_night -= timedelta(days=1) if last_night > until else timedelta()
+    events += _spraying(chance, min(last_night, until - timedelta(hours=1)))  # the whole attack, within a day
     events += _stuffing(chance, until - timedelta(days=6, hours=3))
     events += _new_device(until - timedelta(days=2, hours=5))
     events += _burst(chance, until - timedelta(minutes=70))

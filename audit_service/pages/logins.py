@@ -2,16 +2,18 @@
 
 import contextlib
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from flask import Response, url_for
+from flask import Response, redirect, request, url_for
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.access.viewer import owner_of_view, record_reading, viewer_for
 from audit_service.context import Viewer, current_context, read_session
 from audit_service.events.logins import LOGINS, LoginFilters
+from audit_service.events.request_info import parse_network
 from audit_service.history.cursor import Cursors, Position, arrived
 from audit_service.history.parameters import parse
 from audit_service.history.query import find_event, list_events, trail_size
@@ -23,6 +25,7 @@ from audit_service.pages.blueprint import blueprint, page
 from audit_service.pages.charts import steps, times_chart
 from audit_service.pages.listing import Listing, filter_names, given_parameters, read_listing, read_question, with_times
 from audit_service.pages.tables import list_page, table_values
+from audit_service.values.typed import Nearly
 from audit_service.vocabulary import Outcome
 from audit_service.web import display
 from audit_service.web.language import gettext
@@ -50,6 +53,25 @@ def list_logins() -> AnyResponse:
         live=None if listing.error or listing.previous_url else _url_of_new(listing, arrived(size)),
         filter_of={By.NETWORK.value: "remote_addr"},
     )
+
+
+@blueprint.get("/find/")
+def find() -> AnyResponse:
+    """Lead to the logins from an address or network, or to those of a name: whichever ``q`` is."""
+    viewer_for(auditors_only=True)
+    wanted = request.args.get("q", "").strip()
+    parameters: dict[str, Any] = {_field_of(wanted): wanted or None}
+    return redirect(url_for("audit_pages.list_logins", **parameters), 303)
+
+
+def _field_of(text: str) -> str:
+    try:
+        parse_network(text)
+    except Nearly:
+        return "remote_addr"  # whose field says which network was probably meant
+    except ValueError:
+        return "username"
+    return "remote_addr"
 
 
 @blueprint.get("/logins/new")

@@ -11,7 +11,7 @@ from audit_service.pages.devices import device
 from audit_service.pages.forms import label
 from audit_service.pages.links import address_of
 from audit_service.pages.listing import SIZES, Listing, quoted
-from audit_service.web.display import isolated
+from audit_service.web.display import isolated, zone
 from audit_service.web.language import gettext
 
 Quick = tuple[str, dict[str, Any]]  # words, and the parameters that they change
@@ -39,5 +39,11 @@ def table_values() -> dict[str, Any]:
 
 def _spans() -> list[Quick]:
     """Return the quick choices of ``since``."""
-    choices = ((gettext("Last hour"), "1h"), (gettext("Last day"), "24h"), (gettext("Last week"), "7d"))
+    month = f"{datetime.now(zone()):%Y-%m}-01"
+    choices = (
+        (gettext("Last hour"), "1h"),
+        (gettext("Last day"), "24h"),
+        (gettext("Last week"), "7d"),
+        (gettext("This month"), month),
+    )
     return [(words, {"since": span, "until": None}) for words, span in choices]
