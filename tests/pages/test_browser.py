@@ -6,16 +6,28 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 
+from audit_service.login.cookie import NAME, CookieSessions
+from audit_service.login.sessions import FRESH
 from tests.support.accounts import PASSWORD
+from tests.support.apps import SECRET_KEY
 from tests.support.browser import log_in, visitor
 
-RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]}}
-COLOUR_SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+RULES = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]},
+    "resultTypes": ["violations"],  # of what is well, it need not say where it is
+}
+Scheme = Literal["light", "dark"]
+COLOUR_SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 READ = (
     *("/", "/logins/?limit=10", "/errors/", "/errors/1:demo00000000c0de?limit=10", "/changes/?limit=10", "/nothing"),
     *("/accounts/", "/accounts/carol", "/tokens/"),
+)
+RARE = (
+    *("/logins/?since=nonsense", "/logins/new?since=nonsense", "/logins/?username=nobody", "/errors/?username=nobody"),
+    *("/accounts/?from=zzz", "/accounts/carol?ask=remove", "/account/password/"),
 )
 
 
@@ -107,14 +119,60 @@ def test_no_page_has_a_fault_of_accessibility(browser: Browser, month: str, widt
             check(page)
 
 
+def test_no_rare_page_has_a_fault_of_accessibility(browser: Browser, month: str) -> None:
+    """What is shown once, questions, refusals: small pages, so each theme is looked at in one width."""
+    sizes: tuple[tuple[int, Scheme], ...] = ((360, "light"), (1280, "dark"))
+    with visitor(browser, month, reduced_motion="reduce") as page:
+
+        def see() -> None:
+            for width, scheme in sizes:
+                page.set_viewport_size({"width": width, "height": 900})
+                check(page, scheme)
+
+        log_in(page, "ada", PASSWORD)
+        page.goto("/logins/?username=dmitri&limit=25")
+        page.locator("#events tbody a").first.click()
+        see()
+        for path in RARE:
+            page.goto(path)
+            see()
+        page.goto("/tokens/")
+        page.get_by_role("textbox", name="Name", exact=True).fill("by axe")
+        page.get_by_role("button", name="Add the token").click()
+        see()
+        page.goto("/tokens/by%20axe")
+        see()
+        page.goto("/accounts/")
+        page.get_by_role("textbox", name="Username").fill("hiro")
+        page.get_by_role("button", name="Add, and make a password").click()
+        see()
+        page.get_by_role("link", name="Go on").click()
+        make_stale(page)
+        page.get_by_role("button", name="End all sessions").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Is it you?")
+        see()
+
+
+def make_stale(page: Page) -> None:
+    """Let the session have begun too long ago for a change, as if the time had passed."""
+    app = Flask("signs like the service")
+    app.secret_key = SECRET_KEY
+    serializer = CookieSessions(always_secure=False).get_signing_serializer(app)
+    assert serializer
+    (cookie,) = (each for each in page.context.cookies() if each.get("name") == NAME)
+    session = serializer.loads(cookie.get("value", ""))
+    value = str(serializer.dumps({**session, "started": session["started"] - FRESH - 1}))
+    page.context.add_cookies([{"name": NAME, "value": value, "url": page.url}])
+
+
 def filter_by(page: Page, label: str, value: str) -> None:
     page.get_by_role("textbox", name=label, exact=True).fill(value)
     page.get_by_role("button", name="Filter").click()
 
 
-def check(page: Page) -> None:
+def check(page: Page, *schemes: Scheme) -> None:
     """No fault is found, light or dark, and nothing is wider than the window."""
-    for scheme in COLOUR_SCHEMES:
+    for scheme in schemes or COLOUR_SCHEMES:
         page.emulate_media(color_scheme=scheme)
         found = Axe().run(page, options=RULES)
         assert found.response["violations"] == [], f"{page.url} ({scheme})\n{found.generate_report()}"
