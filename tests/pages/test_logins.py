@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from flask import Flask
@@ -116,3 +117,24 @@ def test_a_page_asks_the_database_one_thing_more_than_the_api_at_most(app: Flask
     summaries = [f"/api/logins/summary?by={by}" for by in ("outcome", "username", "network", "reason")]
     event.listen(app.extensions[EXTENSION].reader, "before_cursor_execute", hear)
     assert 0 < count("/logins/") <= count("/api/logins", *summaries) + 1
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])  # no database is asked what a text is
+@pytest.mark.parametrize(
+    ("text", "leads_to"),
+    [
+        (" ada ", "/logins/?username=ada"),
+        ("2001:DB8::7", "/logins/?remote_addr=2001:DB8::7"),
+        ("10.0.0.1/8", "/logins/?remote_addr=10.0.0.1/8"),  # the field there says which network was meant
+        ("10.0.0", "/logins/?username=10.0.0"),
+        ("", "/logins/"),
+    ],
+)
+def test_what_is_looked_for_is_a_name_or_an_address(
+    client: FlaskClient, accounts: dict[Role, str], text: str, leads_to: str
+) -> None:
+    log_in(client, "auditor")
+    answer = client.get("/find/", query_string={"q": text}, headers=BROWSER)
+    assert (answer.status_code, unquote(answer.location)) == (303, leads_to)
+    log_in(client, "user")
+    assert client.get("/find/", query_string={"q": text}, headers=BROWSER).status_code == 403
