@@ -80,9 +80,10 @@ class Field:
 def label(name: str) -> str:
     """Return what a field, or a filter by its name in a query string, is called on pages."""
     for operator, words in _COMPARED.items():
-        if name.endswith(operator):
-            return gettext(words, field=label(name.removesuffix(operator)))
-    return gettext(LABELS.get(name, name))
+        field = name.removesuffix(operator)
+        if field in LABELS and field != name:  # else it is no filter: a look has the names that its reader made up
+            return gettext(words, field=gettext(LABELS[field]))
+    return gettext(LABELS[name]) if name in LABELS else name
 
 
 def fields_of(kind: Kind, given: MultiDict[str, str], error: ParameterError | None) -> list[Field]:

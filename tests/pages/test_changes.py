@@ -77,3 +77,14 @@ def test_filters(get: Get) -> None:
 def test_users_see_no_changes(client: FlaskClient, accounts: dict[Role, str]) -> None:
     log_in(client, "user")
     assert client.get("/changes/", headers=BROWSER).status_code == 403
+
+
+def test_a_look_with_made_up_filters_breaks_no_page(get: Get) -> None:
+    """Anybody who may read the history writes such names into it, and others read them."""
+    made_up = "username" + 2000 * "!"
+    assert get(**{made_up: "1"}).status_code == 400
+    page = get()
+    assert page.status_code == 200
+    assert f"{made_up}: 1" in page.text
+    get(**{"target!": "ada"})
+    assert "of whom or what is not: ada" in get().text
