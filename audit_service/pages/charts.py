@@ -1,7 +1,8 @@
 """Charts as SVG documents, which the pages show as images: their style is in them, and the pages need none of it."""
 
+from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,8 +15,10 @@ from audit_service.history.summing import By, Count, Summary
 _COLOURS = ("#2f9e62", "#d9485f")  # successes, failures: on a light ground and on a dark one
 _WIDTH, _HEIGHT = 1000, 220
 _SPARK = (160, 28)
+_BARS = 120  # at most: what is drawn of more takes minutes
 _LABELS = 12  # at most, so that they do not overlap
 _HOURS = timedelta(days=3)  # up to this span charts count by hours
+_YEAR = timedelta(days=366)  # a chart of a longer time tells the year
 
 
 def steps(filters: EventFilters, now: datetime) -> By:
@@ -27,7 +30,7 @@ def steps(filters: EventFilters, now: datetime) -> By:
 def times_chart(found: Summary, names: tuple[str, str]) -> Response:
     """Return the chart of a summary by time, the times when nothing happened, too."""
     counts = without_gaps(found)
-    form = "%H:%M" if found.by is By.HOUR else "%m-%d"
+    form = "%H:%M" if found.by is By.HOUR else "%m-%d" if found.until - found.since <= _YEAR else "%Y-%m-%d"
     return counts_chart(counts, [datetime.fromisoformat(count.key or "").strftime(form) for count in counts], names)
 
 
@@ -52,17 +55,33 @@ def sparkline(found: Summary) -> Response:
 
 
 def without_gaps(found: Summary) -> list[Count]:
-    """Return the counts of a summary by time, with those hours or days that have none."""
+    """Return the counts of a summary by time, with those hours or days that have none.
+
+    Of a long time each count is of several days, so that there are at most ``_BARS``: anybody may ask since the year 1.
+    """
     zone = ZoneInfo(found.tz)
+    if found.by is not By.HOUR:
+        return _days_without_gaps(found, zone)
     counts = {datetime.fromisoformat(count.key or ""): count for count in found.items}
-    step = timedelta(hours=1) if found.by is By.HOUR else timedelta(days=1)
     at = found.since.astimezone(zone).replace(minute=0, second=0, microsecond=0)
-    at = at if found.by is By.HOUR else at.replace(hour=0)
     whole = []
     while at < found.until:
         whole.append(counts.get(at) or Count(key=at.isoformat(), count=0, failures=0))
-        at = (at.astimezone(UTC) + step).astimezone(zone) if found.by is By.HOUR else at + step
+        at = (at.astimezone(UTC) + timedelta(hours=1)).astimezone(zone)
     return whole
+
+
+def _days_without_gaps(found: Summary, zone: ZoneInfo) -> list[Count]:
+    first = found.since.astimezone(zone).date()
+    days = ((found.until - timedelta.resolution).astimezone(zone).date() - first).days + 1
+    width = max(1, -(-days // _BARS))
+    events, failures = Counter[int](), Counter[int]()
+    for count in found.items:
+        bar = (datetime.fromisoformat(count.key or "").date() - first).days // width
+        events[bar] += count.count
+        failures[bar] += count.failures
+    begins = [datetime.combine(first + timedelta(days=day), time(), zone) for day in range(0, days, width)]
+    return [Count(key=begin.isoformat(), count=events[bar], failures=failures[bar]) for bar, begin in enumerate(begins)]
 
 
 def counts_chart(counts: Sequence[Count], labels: Sequence[str], names: tuple[str, str]) -> Response:
