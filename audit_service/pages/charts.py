@@ -3,20 +3,22 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Response
+from flask import Response, request
 
 from audit_service.events.base import EventFilters
 from audit_service.history.summary import DEFAULT_SPAN
 from audit_service.history.summing import By, Count, Summary
+from audit_service.web import display
 
 _COLOURS = ("#2f9e62", "#d9485f")  # successes, failures: on a light ground and on a dark one
-_WIDTH, _HEIGHT = 1000, 220
+_GREY = "#7d8590"
+_WIDE, _NARROW = (1000, 220, 12), (400, 180, 5)  # pixels, and labels at most, so that they do not overlap
 _SPARK = (160, 28)
 _BARS = 120  # at most: what is drawn of more takes minutes
-_LABELS = 12  # at most, so that they do not overlap
 _HOURS = timedelta(days=3)  # up to this span charts count by hours
 _YEAR = timedelta(days=366)  # a chart of a longer time tells the year
 
@@ -30,8 +32,8 @@ def steps(filters: EventFilters, now: datetime) -> By:
 def times_chart(found: Summary, names: tuple[str, str]) -> Response:
     """Return the chart of a summary by time, the times when nothing happened, too."""
     counts = without_gaps(found)
-    form = "%H:%M" if found.by is By.HOUR else "%m-%d" if found.until - found.since <= _YEAR else "%Y-%m-%d"
-    return counts_chart(counts, [datetime.fromisoformat(count.key or "").strftime(form) for count in counts], names)
+    label = display.hour if found.by is By.HOUR else partial(display.day, has_year=found.until - found.since > _YEAR)
+    return counts_chart(counts, [label(datetime.fromisoformat(count.key or "")) for count in counts], names)
 
 
 def sparkline(found: Summary) -> Response:
@@ -49,7 +51,7 @@ def sparkline(found: Summary) -> Response:
     )
     return _answer(
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
-        f'<path d="M0 {height}h{width}" stroke="#7d8590"/>'
+        f'<path d="M0 {height}h{width}" stroke="{_GREY}"/>'
         f'<path d="{bars}" stroke="{_COLOURS[1]}" stroke-width="{max(step - 1, 1):.1f}"/></svg>'
     )
 
@@ -85,16 +87,24 @@ def _days_without_gaps(found: Summary, zone: ZoneInfo) -> list[Count]:
 
 
 def counts_chart(counts: Sequence[Count], labels: Sequence[str], names: tuple[str, str]) -> Response:
-    """Return a chart of *counts*, each a bar of successes and failures with its label; *names* are those of the two."""
+    """Return a chart of *counts*, each a bar of successes and failures with its label; *names* are those of the two.
+
+    It is one for a small screen if the query asks for the width ``narrow``.
+    """
     from pygal import StackedBar  # noqa: PLC0415 - pages only
     from pygal.style import Style  # noqa: PLC0415
 
+    width, height, most = _NARROW if request.args.get("width") == "narrow" else _WIDE
     style = Style(
         background="transparent",
         plot_background="transparent",
-        foreground="#7d8590",
-        foreground_strong="#7d8590",
-        foreground_subtle="#7d8590",
+        foreground=_GREY,
+        foreground_strong=_GREY,
+        foreground_subtle=_GREY,
+        guide_stroke_color=f"{_GREY}55",
+        major_guide_stroke_color=f"{_GREY}55",
+        guide_stroke_dasharray="none",
+        major_guide_stroke_dasharray="none",
         colors=_COLOURS,
         font_family="sans-serif",
         label_font_size=14,
@@ -103,17 +113,18 @@ def counts_chart(counts: Sequence[Count], labels: Sequence[str], names: tuple[st
     )
     chart = StackedBar(
         style=style,
-        width=_WIDTH,
-        height=_HEIGHT,
+        width=width,
+        height=height,
         margin=4,
         spacing=6,
         show_legend=False,
         js=[],
         no_data_text="",
         show_minor_x_labels=False,
-        x_labels_major_every=max(1, -(-len(labels) // _LABELS)),
+        x_labels_major_every=max(1, -(-len(labels) // most)),
         truncate_label=-1,
         max_scale=5,
+        order_min=0,  # steps of whole numbers
         value_formatter=lambda value: f"{value:,.0f}",
     )
     chart.x_labels = labels

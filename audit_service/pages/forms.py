@@ -39,6 +39,7 @@ LABELS = {
     "path": later("path"),
     "actor": later("by whom"),
     "target": later("of whom or what"),
+    "expires_at": later("expires"),
     "limit": later("events on a page"),
     "column": later("columns"),
 }

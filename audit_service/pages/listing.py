@@ -102,6 +102,10 @@ class Listing:
         """The columns and values that the list is filtered by already."""
         return {(column, value) for column in self.columns for value in self.given.getlist(column)}
 
+    def has(self, changes: Mapping[str, str | None]) -> bool:
+        """Tell whether the list is the one that these *changes* would lead to."""
+        return all(self.given.get(name) == value for name, value in changes.items())
+
     def url(self, **changes: str | list[str] | None) -> str:
         """Return the URL of this list with other parameters: None leaves one out. It begins at the first page."""
         return self._url(self._without(*changes, *PLACES), changes)

@@ -1,5 +1,7 @@
 """Admin events as sentences: who did what to whom."""
 
+import contextlib
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,7 +10,7 @@ from markupsafe import Markup
 
 from audit_service.events.admin import AdminItem
 from audit_service.vocabulary import AdminAction
-from audit_service.web.display import isolated
+from audit_service.web.display import exact, isolated
 from audit_service.web.language import gettext, later
 
 OF_ACCOUNTS = (
@@ -74,7 +76,7 @@ def actor_words(actor: str) -> str:
 def rest(item: AdminItem) -> list[tuple[str, str]]:
     """Return those details of *item* that its sentence has no room for."""
     told = _names(item)
-    return [(name, _text(value)) for name, value in (item.details or {}).items() if name not in told and value]
+    return [(name, _text(name, value)) for name, value in (item.details or {}).items() if name not in told and value]
 
 
 def _names(item: AdminItem) -> list[str]:
@@ -93,5 +95,8 @@ def _link(name: str, value: str, words: str) -> Markup:
     return Markup('<a href="{}">{}</a>').format(address, isolated(words))
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
+    if name == "expires_at":
+        with contextlib.suppress(TypeError, ValueError):
+            return exact(datetime.fromisoformat(value))
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

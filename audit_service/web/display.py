@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_datetime, format_skeleton, format_timedelta
 from babel.numbers import format_decimal
 from flask import request
 from markupsafe import Markup, escape
@@ -37,6 +37,16 @@ def relative(time: datetime, now: datetime | None = None) -> str:
     if abs(past.total_seconds()) < 10:  # noqa: PLR2004 - seconds
         return gettext("just now")
     return format_timedelta(past, add_direction=True, locale=_locale(), threshold=1.2)
+
+
+def day(time: datetime, *, has_year: bool = False) -> str:
+    """Return the day of *time*, in its own zone."""
+    return format_skeleton("yMMMd" if has_year else "MMMd", time, locale=_locale())
+
+
+def hour(time: datetime) -> str:
+    """Return hour and minute of *time*, in its own zone."""
+    return format_datetime(time, "HH:mm", locale=_locale())
 
 
 def when(time: datetime | None) -> Markup:

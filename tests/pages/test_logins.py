@@ -75,10 +75,12 @@ def test_a_bad_filter_says_why_and_the_rest_is_kept(get: Get) -> None:
 
 def test_the_size_of_a_hundred_rows(get: Get) -> None:
     for minutes in range(110):
-        LoginFactory(timestamp=NOW - timedelta(minutes=minutes), failed=minutes % 3 == 0, method="password")
-    page = get()
-    assert table(page.text).count("<tr>") == 101
-    assert len(page.data) <= 60_000
+        LoginFactory(
+            timestamp=NOW - timedelta(minutes=minutes), username="bob", failed=minutes % 3 == 0, method="password"
+        )
+    for page in (get(), get(username="bob"), get(since="30d")):
+        assert table(page.text).count("<tr>") == 101
+        assert len(page.data) <= 60_000
 
 
 def test_new_rows(get: Get) -> None:
@@ -89,7 +91,7 @@ def test_new_rows(get: Get) -> None:
     LoginFactory(username="last", failed=True, timestamp=NOW - timedelta(days=400))
     LoginFactory(username="succeeded")
     rows = get(url).text
-    assert re.findall(r'data-label="username">(?:<a[^>]*>)?([^<]*)', rows) == ["last", "&lt;i&gt;"]
+    assert re.findall(r"username=[^>]*>([^<]*)", rows) == ["last", "&lt;i&gt;"]
     after = html.unescape(re.search(r'data-next="([^"]+)"', rows)[1])  # type: ignore[index]
     assert "<tr>" not in get(after).text
     assert "<tr>" not in get("/logins/new").text
