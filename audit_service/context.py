@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from flask import Flask, current_app, g, has_app_context, has_request_context, request
@@ -36,6 +37,7 @@ from audit_service.vocabulary import Role
 logger = logging.getLogger("audit_service")
 
 EXTENSION = "login_audit"
+CACHED_VALUES = 10  # parameters of a question whose statements are kept for the next one
 _READING = "login_audit_reading"
 _AWAY = "audit_service.database_is_away"
 
@@ -185,9 +187,21 @@ def read_session() -> Session:
         engine = current_context().reader
         session = Session(engine)
         with wrapped(engine):
-            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"} if is_postgresql(engine) else {})
+            session.connection(execution_options=_reading_options(engine))
         setattr(g, _READING, session)
     return session
+
+
+def _reading_options(engine: Engine) -> dict[str, Any]:
+    """Return the options of a connection for reading.
+
+    SQLAlchemy keeps hundreds of compiled statements, each with all its parts, for the next question that is made alike.
+    The megabytes of a question with many values are not kept: a reader who asks for ever more would fill the memory.
+    """
+    options: dict[str, Any] = {"isolation_level": "AUTOCOMMIT"} if is_postgresql(engine) else {}
+    if has_request_context() and sum(1 for _, value in request.args.items(multi=True) if value) > CACHED_VALUES:
+        options["compiled_cache"] = None
+    return options
 
 
 def end_reading(_error: BaseException | None = None) -> None:

@@ -8,7 +8,7 @@ import string
 from itertools import product
 
 import msgspec
-from sqlalchemy import ColumnElement, Dialect, String, and_, cast, collate, exists, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, Dialect, String, and_, cast, collate, exists, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from audit_service.storage.dialects import is_postgresql
@@ -17,6 +17,7 @@ from audit_service.values import limits
 _SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _CAPITAL = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 _LETTERS = 4  # the first of a name, of which SQLite looks up all spellings
+_RANGES = 256  # of an index, at most, that are looked up for one filter
 _LAST = "\U0010ffff"
 _BEFORE_SURROGATES, _AFTER_SURROGATES = "\ud7ff", "\ue000"
 
@@ -44,11 +45,21 @@ def is_any_of(column: ColumnElement[str], texts: list[str], dialect: Dialect, *,
     looked up in the index of the column itself.
     """
     in_small = folded(column, dialect)
-    parts = [in_small == small(text) if is_whole else begins(in_small, small(text)) for text in texts]
-    if not is_postgresql(dialect):
-        spelt = [or_(*(begins(column, each) for each in _spellings(text))) if text else true() for text in texts]
-        parts = [and_(near, exactly) for near, exactly in zip(spelt, parts, strict=True)]
-    return or_(*parts)
+    small_texts = [small(text) for text in texts]
+    exactly = in_small.in_(small_texts) if is_whole else or_(*(begins(in_small, each) for each in small_texts))
+    return exactly if is_postgresql(dialect) else and_(_is_near(column, texts), exactly)
+
+
+def _is_near(column: ColumnElement[str], texts: list[str]) -> ColumnElement[bool]:
+    """Return the condition that a text begins with a spelling of the beginning of any of *texts*.
+
+    Of many texts fewer letters are spelt: each range costs time and memory before a row is read.
+    """
+    letters = _LETTERS
+    while letters > 1 and len(texts) * 2**letters > _RANGES:
+        letters -= 1
+    spellings = {each for text in texts for each in _spellings(text, letters)}
+    return or_(*(begins(column, each) for each in sorted(spellings)))
 
 
 def contains(column: ColumnElement[str], part: str, dialect: Dialect) -> ColumnElement[bool]:
@@ -88,14 +99,14 @@ def _scalars(value: str) -> list[int | float | bool]:
     return [found] if isinstance(found, int | float) and abs(found) <= limits.DETAILS_NUMBER else []
 
 
-def _spellings(text: str) -> set[str]:
-    """Return all spellings of the beginning of *text*, up to the letter that would be one too many."""
+def _spellings(text: str, most: int = _LETTERS) -> set[str]:
+    """Return all spellings of the beginning of *text*, up to the letter that would be one more than *most*."""
     spelt: list[set[str]] = []
     letters = 0
     for each in text:
         spelt.append({each.translate(_SMALL), each.translate(_CAPITAL)})
         letters += len(spelt[-1]) > 1
-        if letters > _LETTERS:
+        if letters > most:
             spelt.pop()
             break
     return {"".join(one) for one in product(*spelt)}

@@ -59,7 +59,8 @@ def export(engine: Engine, question: Question, form: Format, *, idle: float | No
     address = names.index("remote_addr")
     texts = [place for place, name in enumerate(names) if isinstance(table.c[name].type, String)]
     lines = partial(_csv_lines, texts) if form is Format.CSV else partial(_json_lines, names)
-    options: dict[str, Any] = {"stream_results": True, "max_row_buffer": CHUNK}
+    # What is compiled is not kept: it may be large, and the next export asks for something else.
+    options: dict[str, Any] = {"stream_results": True, "max_row_buffer": CHUNK, "compiled_cache": None}
     if is_postgresql(dialect):  # a cursor of the server lives in a transaction
         options["isolation_level"] = "REPEATABLE READ"
     with wrapped(engine):

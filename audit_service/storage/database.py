@@ -25,6 +25,7 @@ from audit_service.storage.outages import MIGRATE
 from audit_service.values import limits
 
 BUSY_TIMEOUT = 2  # seconds to wait for a connection or for a lock
+CACHED_STATEMENTS = 16  # that a connection to SQLite keeps; those with many values have megabytes
 # Compiling a page's query takes longer than running it (jit).
 _SERVER_OPTIONS = f"-c timezone=utc -c lock_timeout={BUSY_TIMEOUT}s -c jit=off"
 _IN_NETWORK = "audit_in_network"
@@ -100,7 +101,7 @@ def engine_options(url: URL) -> dict[str, Any]:
     PostgreSQL (by psycopg) nor a SQLite file.
     """
     check_database(url)
-    arguments: dict[str, Any] = {"timeout": BUSY_TIMEOUT}
+    arguments: dict[str, Any] = {"timeout": BUSY_TIMEOUT, "cached_statements": CACHED_STATEMENTS}
     if is_postgresql(url):
         arguments = {"connect_timeout": BUSY_TIMEOUT, "application_name": "audit-service", **url.query}
         arguments["options"] = f"{_SERVER_OPTIONS} {url.query.get('options', '')}".strip()

@@ -1,8 +1,10 @@
 """Filters of the API, next to a naive filter in Python over the same events."""
 
+import gc
 import ipaddress
 import json
 import random
+import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -312,6 +314,31 @@ def test_too_many_values_of_a_filter_are_refused(client: FlaskClient, token: dic
     assert client.get("/api/logins", query_string={"remote_addr": networks[1:]}, headers=token).status_code == 200
     answer = client.get("/api/logins", query_string={"remote_addr": networks}, headers=token)
     assert (answer.status_code, answer.get_json()["detail"]) == (400, "remote_addr may be given 100 times at most")
+
+
+def test_questions_with_many_values_leave_no_memory_taken(client: FlaskClient, token: dict[str, str]) -> None:
+    """Each one is made in another way than all before, so that SQLAlchemy would keep its parts for the next."""
+
+    def ask(number: int) -> None:
+        names = [f"abcdefgh{place}" for place in range(number)]
+        query = {"username:prefix": names, "username:i": names, "details": [f"{name}=1" for name in names]}
+        for form in ("", ".csv"):
+            answer = client.get(f"/api/logins{form}", query_string={**query, "app!": names}, headers=token)
+            assert answer.status_code == 200
+
+    ask(20)
+    tracemalloc.start()
+    try:
+        ask(21)
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        for number in (22, 23):
+            ask(number)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 256 * 1024
 
 
 @pytest.mark.parametrize(
