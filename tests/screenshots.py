@@ -1,7 +1,8 @@
 """``make screenshots``: pictures of every page, into docs/images/, from the service on the demonstration's month.
 
 In docs/images/pages/ a page is one picture of several variants: light and dark, wide and narrow, English and Chinese.
-The README's pictures are larger ones. What pages show depends on the time at which they are asked for; the names of the files do not.
+The README's pictures are larger ones. What pages show depends on the time at which they are asked for; the names of the
+files do not.
 """
 
 import io
