@@ -8,7 +8,7 @@ import click
 
 from audit_service.cli.connection import open_session
 from audit_service.cli.looks import record_look
-from audit_service.cli.options import Zone, options, read_options
+from audit_service.cli.options import Zone, json_option, options, read_options
 from audit_service.cli.show import View, ago, echo_json, echo_span
 from audit_service.cli.table import echo_table
 from audit_service.cli.text import TEXT
@@ -23,7 +23,7 @@ from audit_service.vocabulary import AdminAction
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too; indented there.")
+@json_option
 @options(LoginFilters, Summing)
 def summary(*, as_json: bool, **given: Any) -> None:
     """Count logins, failed logins and logouts: of the last 30 days, unless --since says otherwise."""
@@ -33,7 +33,7 @@ def summary(*, as_json: bool, **given: Any) -> None:
     record_look(AdminAction.HISTORY_READ, "audit-service history summary", given)
     zone = ZoneInfo(summing.tz)
     echo_span(found.since, found.until, zone)
-    if not View(columns=(), zone=zone, as_json=as_json).is_table:
+    if not View(zone=zone, as_json=as_json).is_table:
         echo_json(found)
     elif not found.items:
         click.echo("nothing in this time")
@@ -52,7 +52,7 @@ def _row(count: Count) -> list[object]:
 
 @click.command()
 @click.argument("username", type=TEXT)
-@click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too; indented there.")
+@json_option
 @options(Zone)
 def last(username: str, *, as_json: bool, **given: Any) -> None:
     """Show the last login of a name that succeeded, the last that failed, and the failures since."""
@@ -69,16 +69,16 @@ def last(username: str, *, as_json: bool, **given: Any) -> None:
     click.echo(f"failures since the last login that succeeded: {found.failures_since}")
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too; indented there.")
+@click.command("first-seen")
+@json_option
 @options(Span, Most, Zone)
-def new(*, as_json: bool, **given: Any) -> None:
+def first_seen_(*, as_json: bool, **given: Any) -> None:
     """Show names that logged in from a new network: in the last 30 days, unless --since says otherwise."""
     span, most, zone = read_options(given, Span, Most, Zone)
     with open_session() as session:
         found = first_seen(session, span, owner=None, limit=most.limit, now=datetime.now(UTC))
-    record_look(AdminAction.HISTORY_READ, "audit-service history new", given)
-    view = View(columns=(), zone=ZoneInfo(zone.tz), as_json=as_json)
+    record_look(AdminAction.HISTORY_READ, "audit-service history first-seen", given)
+    view = View(zone=ZoneInfo(zone.tz), as_json=as_json)
     echo_span(found.since, found.until, view.zone)
     if not view.is_table:
         echo_json(found)
@@ -87,17 +87,17 @@ def new(*, as_json: bool, **given: Any) -> None:
     echo_table(("first", "username", "network", "logins", "new name"), rows)
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too; indented there.")
+@click.command("last-logins")
+@json_option
 @options(Idle, Zone)
-def idle(*, as_json: bool, **given: Any) -> None:
-    """Show the last login of every account, those that have been away the longest first."""
+def last_logins_(*, as_json: bool, **given: Any) -> None:
+    """Show the last login of every account of the service, those that have been away the longest first."""
     asked, zone = read_options(given, Idle, Zone)
     now = datetime.now(UTC)
     with open_session() as session:
         found = account_logins(session, days=asked.days, limit=asked.limit, now=now)
-    record_look(AdminAction.HISTORY_READ, "audit-service history idle", given)
-    view = View(columns=(), zone=ZoneInfo(zone.tz), as_json=as_json)
+    record_look(AdminAction.HISTORY_READ, "audit-service history last-logins", given)
+    view = View(zone=ZoneInfo(zone.tz), as_json=as_json)
     if not view.is_table:
         echo_json(found)
         return

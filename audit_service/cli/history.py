@@ -8,10 +8,10 @@ import click
 from sqlalchemy.orm import Session
 
 from audit_service.cli.connection import open_engine
-from audit_service.cli.figures import idle, last, new, summary
+from audit_service.cli.figures import first_seen_, last, last_logins_, summary
 from audit_service.cli.follow import BEFORE, follow
 from audit_service.cli.looks import record_look
-from audit_service.cli.options import TIMES, Zone, options, read_options
+from audit_service.cli.options import TIMES, Zone, json_option, options, read_options
 from audit_service.cli.show import View, echo_span
 from audit_service.errors import ParameterError
 from audit_service.events.base import EventFilters
@@ -52,7 +52,7 @@ def history() -> None:
 def _command(name: str, what: str, filters_type: type[EventFilters], columns: tuple[str, ...], asked: Any) -> None:
     @history.command(name, help=f"Show {what}.")
     @click.option("--follow", "is_followed", is_flag=True, help="Show the last ones, and each further one as it comes.")
-    @click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too; indented there.")
+    @json_option
     @options(filters_type, Paging, Zone)
     def command(*, is_followed: bool, as_json: bool, **given: Any) -> None:
         filters, paging, zone = read_options(given, filters_type, Paging, Zone)
@@ -108,5 +108,5 @@ _command(
     ("timestamp", "who", "what", "remote_addr"),
     lambda filters, order: (list_timeline, Timeline(filters=filters, order=order)),
 )
-for _figures in (summary, last, new, idle):
+for _figures in (summary, last, first_seen_, last_logins_):
     history.add_command(_figures)

@@ -19,6 +19,8 @@ from audit_service.values.when import WHEN, parse_when
 
 TIMES = ("since", "until")
 
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too; indented there.")
+
 
 class Zone(msgspec.Struct, frozen=True, kw_only=True):
     """In which zone times are given and shown."""

@@ -18,9 +18,12 @@ _AGO = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """How a command shows what it found: a table on a terminal, else, or when *as_json* is asked for, JSON."""
+    """How a command shows what it found: a table on a terminal, else, or when *as_json* is asked for, JSON.
 
-    columns: tuple[str, ...]
+    *columns* are those of a table of events; times are shown in *zone*.
+    """
+
+    columns: tuple[str, ...] = ()
     zone: ZoneInfo
     as_json: bool = False
 

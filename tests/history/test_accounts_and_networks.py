@@ -44,7 +44,7 @@ def test_the_last_login_of_every_account(reader: Reader, accounts: dict[Role, st
     assert reader.get("/api/accounts/last-logins", days=101).get_json() == {"total": 0, "items": []}
     few = reader.get("/api/accounts/last-logins", limit=1).get_json()
     assert (few["total"], few["items"]) == (len(accounts), [first])
-    assert json.loads(succeed("history", "idle", "--days", "90")) == away
+    assert json.loads(succeed("history", "last-logins", "--days", "90")) == away
 
 
 def test_names_from_new_networks(reader: Reader) -> None:
@@ -71,7 +71,7 @@ def test_names_from_new_networks(reader: Reader) -> None:
     ]
     assert found["items"][2]["first"] == "2026-01-31T13:00:00Z"
     assert reader.get("/api/logins/first-seen", limit=1, **SPAN).get_json()["items"] == found["items"][:1]
-    assert json.loads(succeed("history", "new", "--since", "2026-01-31", "--until", "2026-02-01")) == found
+    assert json.loads(succeed("history", "first-seen", "--since", "2026-01-31", "--until", "2026-02-01")) == found
 
 
 def test_users_see_their_own_networks(client: FlaskClient, accounts: dict[Role, str]) -> None:
