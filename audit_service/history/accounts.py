@@ -7,12 +7,10 @@ import msgspec
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from audit_service.history.merged import in_order_of_time
+from audit_service.history.last import of_last_success
 from audit_service.history.query import PATIENCE
 from audit_service.storage.bounded import patient
-from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.models import Account, LoginEvent
-from audit_service.vocabulary import Action, Outcome
 
 
 class AccountLogin(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,18 +38,7 @@ def account_logins(session: Session, *, days: int, limit: int, now: datetime) ->
     An account that never logged in counts from when it was made.
     """
     last, newest = LoginEvent.__table__.alias("last"), LoginEvent.__table__.alias("newest")
-    seq = (
-        select(newest.c.seq)
-        .where(
-            newest.c.username == Account.username,
-            newest.c.action == Action.LOGIN.value,
-            newest.c.outcome == Outcome.SUCCESS.value,
-        )
-        .order_by(*in_order_of_time(newest.c, newest=True, by_filter=is_postgresql(session.get_bind().dialect)))
-        .limit(1)
-        .correlate(Account)
-        .scalar_subquery()
-    )
+    seq = of_last_success(newest.c.seq, newest, session.get_bind().dialect)
     columns = (Account.username, Account.role, Account.created_at, Account.disabled_at)
     query: Select[Any] = select(*columns, last.c.id, last.c.timestamp, last.c.remote_addr).outerjoin(
         last, last.c.seq == seq

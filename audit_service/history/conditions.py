@@ -14,6 +14,7 @@ from audit_service.events.request_info import network_of
 from audit_service.history.comparing import contains, has_member, is_any_of
 from audit_service.history.question import Question
 from audit_service.storage.dialects import is_postgresql
+from audit_service.vocabulary import Action, Outcome
 
 
 def conditions(table: FromClause, question: Question, dialect: Dialect) -> dict[str, ColumnElement[bool]]:
@@ -31,6 +32,11 @@ def conditions(table: FromClause, question: Question, dialect: Dialect) -> dict[
     if question.owner is not None:
         found["owner"] = _is_of(table, question.kind, question.owner)
     return found
+
+
+def succeeded(table: FromClause) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that an event is a login that succeeded."""
+    return table.c.action == Action.LOGIN.value, table.c.outcome == Outcome.SUCCESS.value
 
 
 def _condition(table: FromClause, name: str, values: list[Any], dialect: Dialect) -> ColumnElement[bool]:

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, FromClause, and_, func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from audit_service.events.logins import LOGINS
+from audit_service.history.conditions import succeeded
 from audit_service.history.parameters import Span
 from audit_service.history.query import PATIENCE
 from audit_service.history.summary import with_span
 from audit_service.storage.bounded import patient
 from audit_service.storage.models import table_of
-from audit_service.vocabulary import Action, Outcome
 
 
 class FirstSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ def first_seen(session: Session, span: Span, *, owner: str | None, limit: int, n
     """
     covered = with_span(span, now)
     table, before = table_of(LOGINS), table_of(LOGINS).alias("before")
-    within = [table.c.timestamp >= covered.since, table.c.timestamp < covered.until, *_succeeded(table)]
+    within = [table.c.timestamp >= covered.since, table.c.timestamp < covered.until, *succeeded(table)]
     if owner is not None:
         within.append(table.c.username == owner)
     seen = (
@@ -57,7 +57,7 @@ def first_seen(session: Session, span: Span, *, owner: str | None, limit: int, n
     )
     earlier = (  # all at once: asked for pair by pair, a busy name is looked through again for each of its networks
         select(before.c.username, before.c.network)
-        .where(before.c.username.in_(select(seen.c.username)), before.c.timestamp < covered.since, *_succeeded(before))
+        .where(before.c.username.in_(select(seen.c.username)), before.c.timestamp < covered.since, *succeeded(before))
         .distinct()
         .cte("earlier")
     )
@@ -79,13 +79,9 @@ def first_uses(session: Session, username: str, since: datetime) -> Sequence[tup
     table = table_of(LOGINS)
     query = (
         select(table.c.network, table.c.user_agent, func.min(table.c.timestamp))
-        .where(table.c.username == username, table.c.timestamp >= since, *_succeeded(table))
+        .where(table.c.username == username, table.c.timestamp >= since, *succeeded(table))
         .group_by(table.c.network, table.c.user_agent)
     )
     with patient(session.connection(), PATIENCE):
         rows = session.connection().execute(query).all()
     return [(network, user_agent, first) for network, user_agent, first in rows]
-
-
-def _succeeded(table: FromClause) -> list[ColumnElement[bool]]:
-    return [table.c.action == Action.LOGIN.value, table.c.outcome == Outcome.SUCCESS.value]

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import ColumnElement, Dialect, FromClause, ScalarSelect, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from audit_service.events.logins import LOGINS, LoginFilters, LoginItem
-from audit_service.history.conditions import conditions
+from audit_service.history.conditions import conditions, succeeded
 from audit_service.history.merged import in_order_of_time
 from audit_service.history.query import PATIENCE, list_events
 from audit_service.history.question import Question
@@ -50,22 +51,19 @@ def last_logins(session: Session, username: str, *, owner: str | None) -> LastLo
 
 
 def last_successes(session: Session, usernames: Iterable[str]) -> dict[str, datetime]:
-    """Return when each account of these names logged in last; without those that never did. It is one query.
-
-    For each account it reads the index of its events from the newest to the one that it looks for.
-    """
-    table, dialect = table_of(LOGINS), session.get_bind().dialect
-    last = (
-        select(table.c.timestamp)
-        .where(
-            table.c.username == Account.username,
-            table.c.action == Action.LOGIN.value,
-            table.c.outcome == Outcome.SUCCESS.value,
-        )
-        .order_by(*in_order_of_time(table.c, newest=True, by_filter=is_postgresql(dialect)))
-        .limit(1)
-        .scalar_subquery()
-    )
+    """Return when each account of these names logged in last; without those that never did. It is one query."""
+    table = table_of(LOGINS)
+    last = of_last_success(table.c.timestamp, table, session.get_bind().dialect)
     query = select(Account.username, last).where(Account.username.in_(usernames))
     with patient(session.connection(), PATIENCE):
         return {name: at for name, at in session.connection().execute(query) if at}
+
+
+def of_last_success(column: ColumnElement[Any], table: FromClause, dialect: Dialect) -> ScalarSelect[Any]:
+    """Return the *column* of an account's last login that succeeded, for each row of ``Account``; null without one.
+
+    It reads the index of the account's events from the newest to the one that it looks for.
+    """
+    query = select(column).where(table.c.username == Account.username, *succeeded(table))
+    order = in_order_of_time(table.c, newest=True, by_filter=is_postgresql(dialect))
+    return query.order_by(*order).limit(1).correlate(Account).scalar_subquery()
