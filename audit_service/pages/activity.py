@@ -10,8 +10,8 @@ from audit_service.access.viewer import current_viewer
 from audit_service.context import Viewer, current_context, read_session
 from audit_service.events.logins import LOGINS, LoginFilters
 from audit_service.pages.blueprint import blueprint, page
-from audit_service.pages.listing import read_listing
 from audit_service.pages.logins import draw
+from audit_service.pages.reading import read_listing
 from audit_service.pages.tables import table_values
 from audit_service.pages.unusual import remarks
 from audit_service.values import limits

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from audit_service.access.viewer import record_reading, viewer_for
 from audit_service.events.admin import ADMIN_EVENTS
 from audit_service.pages.blueprint import blueprint
-from audit_service.pages.listing import read_listing
+from audit_service.pages.reading import read_listing
 from audit_service.pages.sentences import LOOKS, OF_ACCOUNTS, OF_TOKENS, rest, sentence
 from audit_service.pages.tables import Quick, list_page
 from audit_service.web.language import gettext

@@ -13,15 +13,15 @@ from audit_service.access.viewer import record_reading, viewer_for
 from audit_service.context import read_session
 from audit_service.events.errors import ERRORS, ErrorFilters, ErrorItem
 from audit_service.history.groups import ErrorGroups, count_errors, count_users, group_errors
-from audit_service.history.parameters import parse
 from audit_service.history.query import find_event
 from audit_service.history.summary import EPOCH
 from audit_service.history.summing import Summary
 from audit_service.pages.around import logins_of
 from audit_service.pages.blueprint import blueprint, page
 from audit_service.pages.charts import sparkline, steps, times_chart
-from audit_service.pages.listing import Listing, fill, filter_names, given_parameters, read_question
-from audit_service.pages.tables import list_page, table_values
+from audit_service.pages.listing import Listing
+from audit_service.pages.reading import fill, read_filters, read_question
+from audit_service.pages.tables import as_json, list_page, table_values
 from audit_service.pages.tracebacks import parts_of
 from audit_service.web import display
 from audit_service.web.language import gettext
@@ -81,7 +81,7 @@ def show_error(fingerprint: str, event_id: str) -> AnyResponse:
         fields=[name for name in ERRORS.item.__struct_fields__ if name != "traceback"],
         parts=parts_of(item.traceback),
         logins=logins_of(item),
-        as_json=msgspec.json.format(msgspec.json.encode(item), indent=2).decode(),
+        as_json=as_json(item),
         **table_values(),
     )
 
@@ -100,11 +100,7 @@ def spark_errors(fingerprint: str) -> Response:
 
 def _counts(fingerprint: str) -> Summary:
     viewer_for(auditors_only=True)
-    given = given_parameters()
-    for name in set(given) - set(filter_names(ERRORS)):
-        given.poplist(name)
-    (filters,) = parse(given, ErrorFilters)
-    filters = msgspec.structs.replace(filters, fingerprint=[fingerprint])
+    filters = msgspec.structs.replace(read_filters(ERRORS), fingerprint=[fingerprint])
     now = datetime.now(UTC)
     return count_errors(read_session(), filters, by=steps(filters, now), tz=display.zone().key, now=now)
 

@@ -15,7 +15,6 @@ from audit_service.context import Viewer, current_context, read_session
 from audit_service.events.logins import LOGINS, LoginFilters
 from audit_service.events.request_info import parse_network
 from audit_service.history.cursor import Cursors, Position, arrived
-from audit_service.history.parameters import parse
 from audit_service.history.query import find_event, list_events, trail_size
 from audit_service.history.question import Order, Question
 from audit_service.history.summary import summarise, with_span
@@ -23,8 +22,9 @@ from audit_service.history.summing import By, Summary, Summing
 from audit_service.pages.around import errors_around, logins_around
 from audit_service.pages.blueprint import blueprint, page
 from audit_service.pages.charts import steps, times_chart
-from audit_service.pages.listing import Listing, filter_names, given_parameters, read_listing, read_question, with_times
-from audit_service.pages.tables import list_page, table_values
+from audit_service.pages.listing import FILTER_OF, Listing
+from audit_service.pages.reading import read_filters, read_listing, read_question
+from audit_service.pages.tables import as_json, list_page, table_values
 from audit_service.values.typed import Nearly
 from audit_service.vocabulary import Outcome
 from audit_service.web import display
@@ -51,7 +51,7 @@ def list_logins() -> AnyResponse:
         tops=_TOPS,
         chart=url_for("audit_pages.chart_logins", **listing.question),
         live=None if listing.error or listing.previous_url else _url_of_new(listing, arrived(size)),
-        filter_of={By.NETWORK.value: "remote_addr"},
+        filter_of=FILTER_OF,
     )
 
 
@@ -107,11 +107,7 @@ def _url_of_new(listing: Listing, position: Position) -> str:
 def chart_logins() -> Response:
     """Draw successes and failures over time, by hour or by day as the span asks for."""
     viewer = viewer_for(auditors_only=True)
-    given = given_parameters()
-    for name in set(given) - set(filter_names(LOGINS)):
-        given.poplist(name)
-    (filters,) = parse(with_times(given), LoginFilters)
-    return draw(with_span(filters, datetime.now(UTC), SPAN), owner_of_view(viewer))
+    return draw(with_span(read_filters(LOGINS), datetime.now(UTC), SPAN), owner_of_view(viewer))
 
 
 def draw(filters: LoginFilters, owner: str | None) -> Response:
@@ -141,7 +137,7 @@ def show_login(event_id: str) -> AnyResponse:
         fields=LOGINS.item.__struct_fields__,
         around=logins_around(item, owner),
         errors=[] if owner is not None else errors_around(item),
-        as_json=msgspec.json.format(msgspec.json.encode(item), indent=2).decode(),
+        as_json=as_json(item),
     )
 
 

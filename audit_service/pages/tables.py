@@ -1,11 +1,13 @@
-"""The page of a list: what its template needs besides the list itself."""
+"""What the templates of lists and of single events need besides the events themselves."""
 
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.context import Viewer
+from audit_service.events.base import NewEvent
 from audit_service.pages.blueprint import page
 from audit_service.pages.devices import device
 from audit_service.pages.forms import label
@@ -35,6 +37,11 @@ def table_values() -> dict[str, Any]:
         "quoted": quoted,
         "spans": _spans(),
     }
+
+
+def as_json(item: NewEvent) -> str:
+    """Return *item* as a browser gets it from the API."""
+    return msgspec.json.format(msgspec.json.encode(item), indent=2).decode()
 
 
 def _spans() -> list[Quick]:
