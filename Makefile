@@ -28,7 +28,7 @@ demo: .venv/runtime ## fill a database of its own with a made-up month, and serv
 test: .venv/dev ## run the tests, on SQLite and on a PostgreSQL that they start themselves
 	$(RUN)/pytest -n $$(($$(nproc) * 2)) --dist worksteal $(ARGS)
 
-check: .venv/dev ## lint, format, types, import contracts, lock file
+check: .venv/dev ## lint, format, types, import contracts, lock file, translations
 	$(UV) lock --check
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
