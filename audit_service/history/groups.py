@@ -11,8 +11,9 @@ from audit_service.events.errors import ERRORS, ErrorFilters, ErrorItem
 from audit_service.history.conditions import conditions
 from audit_service.history.query import PATIENCE
 from audit_service.history.question import Question
-from audit_service.history.summary import count_times, with_span
+from audit_service.history.summary import with_span
 from audit_service.history.summing import By, Count, Summary
+from audit_service.history.times import count_times
 from audit_service.storage.bounded import patient
 from audit_service.storage.models import table_of
 
@@ -75,9 +76,9 @@ def group_errors(session: Session, filters: ErrorFilters, *, limit: int, now: da
 
 
 def count_errors(session: Session, filters: ErrorFilters, *, by: By, tz: str, now: datetime) -> Summary:
-    """Return how many errors there were in each hour or day of a time zone, in the last 30 days unless they say else.
+    """Return how many errors there were in each hour or day of a time zone, in the order of time; each is a failure.
 
-    Every one is a failure.
+    They are those of the last 30 days before *now*, unless the filters say since when.
     """
     covered = with_span(filters, now)
     found = list(

@@ -1,7 +1,6 @@
 """The history in numbers: how many logins, by what."""
 
 from collections import Counter
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,9 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import (
     ColumnElement,
-    Dialect,
     Integer,
-    Interval,
     Table,
     case,
     cast,
@@ -19,7 +16,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    type_coerce,
 )
 from sqlalchemy.orm import Session
 
@@ -28,16 +24,13 @@ from audit_service.events.logins import LOGINS, LoginFilters
 from audit_service.history.conditions import conditions
 from audit_service.history.query import PATIENCE
 from audit_service.history.question import Question
-from audit_service.history.summing import PARTS, TIMES, WEEKDAYS, By, Count, Part, Summary, Summing
+from audit_service.history.summing import PARTS, TIMES, By, Count, Part, Summary, Summing
+from audit_service.history.times import count_times, in_order, key_of, quarter_of
 from audit_service.storage.bounded import patient
-from audit_service.storage.database import UtcDateTime
-from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.models import table_of
 from audit_service.values import limits
 from audit_service.vocabulary import Outcome
 
-QUARTER = timedelta(minutes=15)  # every zone's offset from UTC is a multiple of it, since 1972
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CALENDAR = (datetime(2, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))  # within it every zone has its times
 DEFAULT_SPAN = timedelta(days=limits.DAYS_BY_DEFAULT)
 
@@ -64,7 +57,7 @@ def summarise(
 
 
 def with_span(filters: Any, now: datetime, span: timedelta = DEFAULT_SPAN) -> Any:
-    """Return *filters* with the times that they leave open: until now, and since *span* before, 30 days."""
+    """Return *filters* with the times that they leave open: until *now*, and since a *span* before, of 30 days."""
     first, last = CALENDAR
     until = min(max(filters.until or now, first + span), last)
     return msgspec.structs.replace(filters, since=max(filters.since or until - span, first), until=until)
@@ -131,7 +124,7 @@ def _by_time(session: Session, table: Table, found: list[ColumnElement[bool]], s
 
     failures = count(*found, _is_failure(table))  # first: what comes in meanwhile is never more failures than events
     everything = count(*found)
-    keys = _in_order(everything, summing.by)
+    keys = in_order(everything, summing.by)
     return [Count(key=key, count=everything[key], failures=failures[key]) for key in keys]
 
 
@@ -140,7 +133,7 @@ def _by_time_and_field(
 ) -> list[Count]:
     """Count by quarters of an hour and the field in the database. Raises ``ParameterError`` for too many of these."""
     zone, part = ZoneInfo(summing.tz), table.c[str(summing.then)]
-    quarter = _quarter(table, session.get_bind().dialect).label("quarter")
+    quarter = quarter_of(table, session.get_bind().dialect).label("quarter")
     query = select(quarter, part, func.count(), _failures(table)).where(*found).group_by(quarter, part)
     rows = session.connection().execute(query.order_by(quarter).limit(limits.CELLS + 1)).all()
     if len(rows) > limits.CELLS:
@@ -148,7 +141,7 @@ def _by_time_and_field(
     events: dict[str, Counter[str | None]] = {}
     failures: dict[str, Counter[str | None]] = {}
     for begun, value, count, failed in rows:
-        key = _key_of(begun.astimezone(zone), summing.by)
+        key = key_of(begun.astimezone(zone), summing.by)
         events.setdefault(key, Counter())[value] += count
         failures.setdefault(key, Counter())[value] += failed
     return [
@@ -162,47 +155,8 @@ def _by_time_and_field(
                 for value, count in sorted(events[key].items(), key=lambda each: (-each[1], str(each[0])))[:PARTS]
             ],
         )
-        for key in _in_order(events, summing.by)
+        for key in in_order(events, summing.by)
     ]
-
-
-def _key_of(local: datetime, by: By) -> str:
-    match by:
-        case By.HOUR_OF_DAY:
-            return f"{local:%H}"
-        case By.WEEKDAY:
-            return WEEKDAYS[local.weekday()]
-        case By.HOUR:
-            return local.replace(minute=0).isoformat()
-    return local.replace(hour=0, minute=0, fold=0).isoformat()
-
-
-def _in_order(keys: Iterable[str], by: By) -> list[str]:
-    """Return *keys*, which come in the order of time, in the order of a day or a week."""
-    if by is By.WEEKDAY:
-        return sorted(keys, key=WEEKDAYS.index)
-    return sorted(keys) if by is By.HOUR_OF_DAY else list(keys)
-
-
-def count_times(
-    session: Session, table: Table, found: list[ColumnElement[bool]], by: By, zone: ZoneInfo
-) -> Counter[str]:
-    """Return how many events there are by an hour, a day, an hour of the day or a weekday of the *zone*."""
-    quarter = _quarter(table, session.get_bind().dialect).label("quarter")
-    query = select(quarter, func.count()).where(*found).group_by(quarter).order_by(quarter)
-    counted: Counter[str] = Counter()
-    for begun, events in session.connection().execute(query).all():
-        counted[_key_of(begun.astimezone(zone), by)] += events
-    return counted
-
-
-def _quarter(table: Table, dialect: Dialect) -> ColumnElement[datetime]:
-    """Return when the quarter of an hour began in which an event happened."""
-    if is_postgresql(dialect):
-        return func.date_bin(cast(QUARTER, Interval), table.c.timestamp, cast(EPOCH, UtcDateTime))
-    seconds = cast(func.strftime("%s", table.c.timestamp), Integer)
-    past = (seconds % QUARTER.seconds + QUARTER.seconds) % QUARTER.seconds  # before 1970 the first is negative
-    return type_coerce(func.datetime(seconds - past, "unixepoch"), UtcDateTime)
 
 
 def _is_failure(table: Table) -> ColumnElement[bool]:

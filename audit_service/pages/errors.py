@@ -14,8 +14,8 @@ from audit_service.context import read_session
 from audit_service.events.errors import ERRORS, ErrorFilters, ErrorItem
 from audit_service.history.groups import ErrorGroups, count_errors, count_users, group_errors
 from audit_service.history.query import find_event
-from audit_service.history.summary import EPOCH
 from audit_service.history.summing import Summary
+from audit_service.history.times import EPOCH
 from audit_service.pages.around import logins_of
 from audit_service.pages.blueprint import blueprint, page
 from audit_service.pages.charts import sparkline, steps, times_chart
