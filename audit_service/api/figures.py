@@ -53,7 +53,7 @@ def show_last_logins(viewer: Viewer, name: Name) -> Response:
 @operation(
     "/logins/first-seen",
     "Names from new networks",
-    f"Who logged in from a network that they did not log in from before: {_SPAN}.",
+    f"The names and the networks that they logged in from for the first time: logins {_SPAN}.",
     takes=(Span, Most),
     answer=json_of(FirstsSeen),
 )

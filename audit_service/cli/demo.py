@@ -12,6 +12,7 @@ from audit_service.access.accounts import add_account, list_accounts
 from audit_service.cli.connection import actor, change, current_settings, open_session
 from audit_service.cli.server import migrate
 from audit_service.events.kinds import KINDS
+from audit_service.events.logins import LOGINS
 from audit_service.operations.demo import APP, PEOPLE, demo_events
 from audit_service.storage.models import table_of
 from audit_service.trail.recorder import Recorder
@@ -60,7 +61,7 @@ def _record_month() -> None:
 
 
 def _is_filled(session: Session) -> bool:
-    table = table_of(KINDS[0])
+    table = table_of(LOGINS)
     return bool(session.scalar(select(exists().where(table.c.app == APP)))) and bool(list_accounts(session))
 
 

@@ -1,1 +1,1 @@
-"""The read side: filters, positions, pages of results. It only reads."""
+"""The read side: filters, positions, pages of results, exports, counts. It only reads."""

@@ -1,1 +1,1 @@
-"""What an operator looks at and does: readiness, status, logs, imports."""
+"""What an operator looks at and does: readiness, status, logs, imports, the demonstration."""

@@ -25,8 +25,6 @@ from audit_service.web.language import gettext, later
 
 SIZE = 100  # accounts on a page
 _MADE = "made"  # the button that asks for a password of our making
-
-
 _ACTIONS = ("role", "password", "end_sessions", "lift", "disable", "enable", "remove")
 _SIMPLE: dict[str, tuple[Callable[..., None], str]] = {
     "end_sessions": (service.end_sessions, later("All sessions of %(name)s are ended.")),

@@ -5,7 +5,10 @@ from functools import lru_cache
 
 @lru_cache(maxsize=4096)
 def device(user_agent: str | None) -> str:
-    """Return such as "Firefox on Windows"; the first word of a program's name; "" for none."""
+    """Return browser and system, such as "Firefox · Windows"; what stands before the first "/" for another program.
+
+    "" for none.
+    """
     from ua_parser import parse  # noqa: PLC0415 - its rules take a fifth of a second to load
 
     if not user_agent:

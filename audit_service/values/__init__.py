@@ -1,1 +1,1 @@
-"""Plain values: limits, text, details, typed conversion, counts of floods. Neither Flask nor SQLAlchemy."""
+"""Plain values: limits, text, times, paths, details, conversion, counts of floods. Neither Flask nor SQLAlchemy."""

@@ -1,1 +1,1 @@
-"""What the login views and the API share: answers, problems, browser policy, proxies."""
+"""What login, API and pages share: answers, problems, browser policy, proxies; the frame of pages and its language."""

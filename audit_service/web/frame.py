@@ -80,7 +80,6 @@ def render(template: str, **values: Any) -> str:
         "language": language(),
         "languages": LANGUAGES,
         "theme": theme(),
-        "themes": THEMES,
         "exact": display.exact,
         "number": display.number,
         "relative": display.relative,
