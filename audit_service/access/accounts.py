@@ -166,6 +166,14 @@ def remove(session: Session, account: Account, *, by: Actor) -> None:
     _record(session, by, AdminAction.ACCOUNT_REMOVED, account, {"role": account.role})
 
 
+def is_admin_now(session: Session, username: str, session_key: str) -> bool:
+    """Tell whether the session with that key is one of an active admin, and let it stay so until the caller commits.
+
+    To be asked first in the transaction of a change: what was seen of the admin before may have changed since.
+    """
+    return any((admin.username, admin.session_key) == (username, session_key) for admin in _lock_admins(session))
+
+
 def _lock(session: Session, account: Account) -> Account | None:
     """Return the account as it is now, locked until the caller commits; None if it was removed."""
     query = select(Account).where(Account.id == account.id).with_for_update()

@@ -20,8 +20,10 @@ from typing import Any
 
 from flask import Flask, session
 from sqlalchemy import delete, exists, select
+from sqlalchemy.orm import Session
 from uuid_utils import uuid4
 
+from audit_service.access.accounts import is_admin_now
 from audit_service.context import Viewer, context_of, current_context, read_session, write_session
 from audit_service.login.cookie import CookieSessions
 from audit_service.storage.models import Account, EndedSession
@@ -84,6 +86,11 @@ def session_account() -> Account | None:
 def is_session_of(account: Account) -> bool:
     """Tell whether this session is one of *account* as it was read: no change of it has ended the session."""
     return (_text("username"), _text("key")) == (account.username, account.session_key)
+
+
+def is_session_of_admin(database: Session) -> bool:
+    """Tell whether this session is one of an active admin, which it stays until the transaction of *database* ends."""
+    return is_admin_now(database, _text("username"), _text("key"))
 
 
 def is_fresh() -> bool:

@@ -11,13 +11,13 @@ from audit_service.access import accounts as service
 from audit_service.access import throttle
 from audit_service.access.passwords import make_password
 from audit_service.access.viewer import record_reading
-from audit_service.context import Viewer, current_context, read_session, write_session
+from audit_service.context import Viewer, current_context, read_session
 from audit_service.errors import AccountError, ParameterError
 from audit_service.events.admin import Actor
 from audit_service.history.last import last_successes
 from audit_service.login.credentials import read_texts
 from audit_service.pages.blueprint import page
-from audit_service.pages.managing import done, for_admins, refusal
+from audit_service.pages.managing import change_by_admin, done, for_admins, refusal
 from audit_service.storage.models import Account
 from audit_service.values import limits
 from audit_service.vocabulary import Role
@@ -47,7 +47,7 @@ def add_account(viewer: Viewer) -> AnyResponse:
     (name,), role = read_texts("username"), _role()
     given, how = _new_password()
     try:
-        with write_session() as session:
+        with change_by_admin() as session:
             name = service.add_account(session, name, role, given, by=current_context().actor(viewer.name)).username
     except AccountError as error:
         return _list(viewer, refusal(error, "username"), 400)
@@ -75,7 +75,7 @@ def change_account(viewer: Viewer, name: str) -> AnyResponse:
     account, by = _find(name), current_context().actor(viewer.name)
     given, how = _new_password() if action == "password" else ("", "")
     try:
-        with write_session() as session:
+        with change_by_admin() as session:
             message = _change(session, service.get_account(session, account.username), action, given, by)
     except AccountError as error:
         return _account(viewer, account, refusal(error, _FIELDS.get(action, "action")), 400)

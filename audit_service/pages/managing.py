@@ -5,22 +5,24 @@ Who changes others' rights proves first who they are: a session whose password w
 the page that its answer leads to.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 from urllib.parse import quote
 
 from flask import flash, redirect, request, url_for
+from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException, TooManyRequests, Unauthorized
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.access.viewer import admin_viewer
-from audit_service.context import Viewer
+from audit_service.context import Viewer, write_session
 from audit_service.errors import AccountError, ParameterError
 from audit_service.login.attempts import authenticate
 from audit_service.login.credentials import read_texts
-from audit_service.login.sessions import is_fresh, is_session_of, note_proof
+from audit_service.login.sessions import is_fresh, is_session_of, is_session_of_admin, note_proof
 from audit_service.pages.blueprint import page
 from audit_service.web.answers import prefers_html
 from audit_service.web.language import gettext
@@ -50,6 +52,18 @@ def for_admins(view: Callable[..., AnyResponse]) -> Callable[..., AnyResponse]:
         return asked or view(viewer, **arguments)
 
     return checked
+
+
+@contextmanager
+def change_by_admin() -> Iterator[Session]:
+    """Open a session for a change, as ``write_session`` does, of one who is an admin still.
+
+    A request that was let in waits for locks, and meanwhile its sender may lose the rights. Raises ``Unauthorized``.
+    """
+    with write_session() as session:
+        if not is_session_of_admin(session):
+            raise Unauthorized(gettext("this account was changed in the meantime: log in again"))
+        yield session
 
 
 def done(message: str, endpoint: str, **arguments: Any) -> AnyResponse:

@@ -7,11 +7,11 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.access import tokens as service
-from audit_service.context import Viewer, current_context, read_session, write_session
+from audit_service.context import Viewer, current_context, read_session
 from audit_service.errors import AccountError, ParameterError
 from audit_service.login.credentials import read_texts
 from audit_service.pages.blueprint import page
-from audit_service.pages.managing import done, for_admins, refusal
+from audit_service.pages.managing import change_by_admin, done, for_admins, refusal
 from audit_service.storage.models import Token
 from audit_service.values import limits
 from audit_service.vocabulary import Scope
@@ -34,7 +34,7 @@ def add_token(viewer: Viewer) -> AnyResponse:
     scope, expires_at = _scope(given), _expiry(days)
     by = current_context().actor(viewer.name)
     try:
-        with write_session() as session:
+        with change_by_admin() as session:
             token = service.add_token(session, name, scope, by=by, expires_at=expires_at)
     except AccountError as error:
         return _list(viewer, refusal(error, "name"), 400)
@@ -51,7 +51,7 @@ def show_token(viewer: Viewer, name: str) -> AnyResponse:
 def revoke_token(viewer: Viewer, name: str) -> AnyResponse:
     """Revoke a token for good."""
     _find(name)
-    with write_session() as session:
+    with change_by_admin() as session:
         service.revoke_token(session, name, by=current_context().actor(viewer.name))
     return done(gettext("The token %(name)s is revoked.", name=name), "audit_pages.list_tokens")
 

@@ -1,7 +1,9 @@
 """The pages on which admins change accounts."""
 
 import re
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,12 +11,15 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from audit_service.access import accounts as service
 from audit_service.access.passwords import verify_password
 from audit_service.access.throttle import find_lifts
+from audit_service.context import context_of
 from audit_service.login.sessions import FRESH
+from audit_service.storage.dialects import is_sqlite
 from audit_service.storage.models import Account
 from audit_service.vocabulary import AdminAction, Role
 from tests.factories import LoginFactory
@@ -303,3 +308,20 @@ def test_an_admin_who_is_one_no_more_changes_nothing(app: Flask, admin: FlaskCli
         service.set_role(session, service.get_account(session, "admin"), Role.AUDITOR, by=ACTOR)
     assert change(admin, action="disable").status_code == 401
     assert told(app) == []
+
+
+def test_an_admin_who_loses_the_rights_meanwhile_changes_nothing(app: Flask, admin: FlaskClient) -> None:
+    """The request was let in, and waits for the change that takes the rights away."""
+    with session_of(app) as session, session.begin():
+        service.add_account(session, "other", Role.ADMIN, PASSWORD, by=ACTOR)
+    writer, waits = context_of(app).writer, threading.Event()
+    name, mark = ("checkout", "") if is_sqlite(writer) else ("before_cursor_execute", "FOR UPDATE")
+    with ThreadPoolExecutor(1) as threads, session_of(app) as session, session.begin():
+        service.disable(session, service.get_account(session, "admin"), by=ACTOR)
+        event.listen(writer, name, lambda *given: waits.set() if mark in str(given[2]) else None)
+        fields = {"username": "friend", "role": "admin", "password": NEW_PASSWORD}
+        answer = threads.submit(admin.post, "/accounts/", data=fields, headers=BROWSER)
+        assert waits.wait(10)
+        session.commit()
+        assert answer.result().status_code == 401
+    assert stored(app, "friend") is None
