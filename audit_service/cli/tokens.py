@@ -8,6 +8,7 @@ from audit_service.access.tokens import add_token, list_tokens, revoke_token
 from audit_service.cli.connection import actor, change, open_session
 from audit_service.cli.table import echo_table
 from audit_service.cli.text import TEXT
+from audit_service.values import limits
 from audit_service.vocabulary import Scope
 
 
@@ -24,7 +25,7 @@ def tokens() -> None:
     help="read: reads the whole history; report: reports logins that another app has checked.",
 )
 @click.option("--name", type=TEXT, required=True, help="What it is for; names it in 'tokens list' and 'tokens revoke'.")
-@click.option("--days", type=click.IntRange(1, 3660), help="Days after which it expires. Default: never.")
+@click.option("--days", type=click.IntRange(1, limits.TOKEN_DAYS), help="Days after which it expires. Default: never.")
 def add(scope: str, name: str, days: int | None) -> None:
     """Make a token and print it, and nothing else. It cannot be shown again."""
     expires_at = datetime.now(UTC) + timedelta(days=days) if days else None

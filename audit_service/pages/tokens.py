@@ -18,7 +18,6 @@ from audit_service.vocabulary import Scope
 from audit_service.web.language import gettext
 
 DAYS = 90  # until a token expires, unless something else is said
-DAYS_MAX = 3660
 
 
 @for_admins
@@ -66,7 +65,7 @@ def _list(viewer: Viewer, error: str = "", status: int = 200) -> AnyResponse:
         tokens=tokens,
         scopes=list(Scope),
         days=DAYS,
-        days_max=DAYS_MAX,
+        days_max=limits.TOKEN_DAYS,
         name_length=limits.TOKEN_NAME,
         error=error,
         now=now,
@@ -99,8 +98,8 @@ def _expiry(days: str) -> datetime | None:
         number = int(days) if len(days) < 10 else 0  # noqa: PLR2004 - digits
     except ValueError:
         number = 0
-    if not 1 <= number <= DAYS_MAX:
-        raise ParameterError("days", gettext("days must be a number from 1 to %(most)s, or empty", most=DAYS_MAX))
+    if not 1 <= number <= limits.TOKEN_DAYS:
+        raise ParameterError("days", gettext("days must be a number from 1 to %(most)s, or empty", most=limits.TOKEN_DAYS))
     return datetime.now(UTC) + timedelta(days=number)
 
 

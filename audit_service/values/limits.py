@@ -51,3 +51,4 @@ REPORT_MINUTES_AHEAD = 5  # of a time: clocks differ
 PASSWORD_MIN = 12
 PASSWORD_MAX = 256
 TOKEN_NAME = 64
+TOKEN_DAYS = 3660  # until one expires, if it does
