@@ -99,7 +99,8 @@ def _expiry(days: str) -> datetime | None:
     except ValueError:
         number = 0
     if not 1 <= number <= limits.TOKEN_DAYS:
-        raise ParameterError("days", gettext("days must be a number from 1 to %(most)s, or empty", most=limits.TOKEN_DAYS))
+        detail = gettext("days must be a number from 1 to %(most)s, or empty", most=limits.TOKEN_DAYS)
+        raise ParameterError("days", detail)
     return datetime.now(UTC) + timedelta(days=number)
 
 
