@@ -16,6 +16,9 @@ from audit_service.storage.bounded import patient
 from audit_service.storage.models import table_of
 
 
+MOST = 500  # networks with a user agent
+
+
 class FirstSeen(msgspec.Struct, frozen=True, kw_only=True):
     """A name and a network that it logged in from for the first time, at ``first``; ``count`` logins since then.
 
@@ -75,12 +78,17 @@ def first_seen(session: Session, span: Span, *, owner: str | None, limit: int, n
 
 
 def first_uses(session: Session, username: str, since: datetime) -> Sequence[tuple[str | None, str | None, datetime]]:
-    """Return each network and user agent of the user's successful logins *since* then, and when it was first seen."""
+    """Return each network and user agent of the user's successful logins *since* then, and when it was first seen.
+
+    If there are more than ``MOST``, the newest of them: a program may call itself something else each time.
+    """
     table = table_of(LOGINS)
     query = (
         select(table.c.network, table.c.user_agent, func.min(table.c.timestamp))
         .where(table.c.username == username, table.c.timestamp >= since, *succeeded(table))
         .group_by(table.c.network, table.c.user_agent)
+        .order_by(func.min(table.c.timestamp).desc())
+        .limit(MOST)
     )
     with patient(session.connection(), PATIENCE):
         rows = session.connection().execute(query).all()
