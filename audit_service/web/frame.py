@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from audit_service.events import request_info
 from audit_service.values.paths import own_path
 from audit_service.web import display
-from audit_service.web.answers import describe_and_log, html_answer
+from audit_service.web.answers import describe_and_log, html_answer, problem
 from audit_service.web.browsers import add_headers, forbid_other_sites
 from audit_service.web.language import COOKIE, LANGUAGES, gettext, language, later, ngettext
 from audit_service.web.routes import PlainBlueprint
@@ -133,15 +133,20 @@ def error_page(error: Exception, viewer: object = None) -> AnyResponse:
         return redirect(url_for("audit_login.login_form", next=back if back != "/" else None), 303)
     status, detail = describe_and_log(error)
     is_usual = detail == getattr(type(error), "description", None)  # Werkzeug's own, which tells of URLs and servers
-    html = render(
-        "audit_web/error.html",
-        status=status,
-        detail=gettext(MEANINGS[status] if is_usual and status in MEANINGS else detail),
-        advice=gettext(ADVICE[status]) if status in ADVICE else "",
-        retry_after=_seconds(getattr(error, "retry_after", None)),
-        request_id=request_info.client().request_id if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None,
-        viewer=viewer,
-    )
+    try:
+        html = render(
+            "audit_web/error.html",
+            status=status,
+            detail=gettext(MEANINGS[status] if is_usual and status in MEANINGS else detail),
+            advice=gettext(ADVICE[status]) if status in ADVICE else "",
+            retry_after=_seconds(getattr(error, "retry_after", None)),
+            request_id=request_info.client().request_id if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None,
+            viewer=viewer,
+        )
+    except Exception:  # whatever the app's own template raises
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        return problem(error)  # which needs no template
     return html_answer(html, status, error)
 
 

@@ -57,6 +57,17 @@ def test_without_a_reader_the_pages_are_closed(tmp_path: Path) -> None:
             assert app.test_client().get(path, headers=BROWSER).status_code == 401
 
 
+@pytest.mark.parametrize("template", ["{{ 1 / 0 }}{% block main %}{% endblock %}", "{% block main %}"])
+def test_an_app_whose_own_frame_fails_answers_500(tmp_path: Path, template: str) -> None:
+    with closing_trail(create_host(tmp_path, frame="broken.html", session_viewer=lambda: None)) as app:
+        app.testing = False
+        app.jinja_loader = DictLoader({"broken.html": template})
+        for path in ("/audit/", "/audit/logins/1"):
+            answer = app.test_client().get(path, headers=BROWSER)
+            assert (answer.status_code, answer.content_type) == (500, "application/problem+json")
+            assert "1 / 0" not in answer.text
+
+
 def test_a_path_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotConfiguredError, match="pages"):
         LoginAudit(Flask("shop", instance_path=str(tmp_path)), pages="audit")
