@@ -15,7 +15,6 @@ from audit_service.history.summary import with_span
 from audit_service.storage.bounded import patient
 from audit_service.storage.models import table_of
 
-
 MOST = 500  # networks with a user agent
 
 
