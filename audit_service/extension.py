@@ -15,7 +15,6 @@ from sqlalchemy.engine import URL
 
 from audit_service import api
 from audit_service.adapters import celery_jobs, finding, flask_login
-from audit_service.api.addresses import require_own_addresses
 from audit_service.cli.app_commands import audit
 from audit_service.context import EXTENSION, AuditContext, Viewer, context_of, current_context, end_reading
 from audit_service.errors import INSTALL_PAGES, AuditUnavailable, NotConfiguredError
@@ -36,6 +35,7 @@ from audit_service.trail.repeats import Repeats
 from audit_service.trail.shared_file import SharedFile
 from audit_service.values import limits
 from audit_service.values.text import clean
+from audit_service.web.addresses import require_own_addresses
 from audit_service.web.answers import problem
 
 API = "/api"
@@ -84,16 +84,16 @@ class LoginAudit:
         self._seams = Seams(identify or flask_login.identify, transform, exclude)
         self._adapters = adapters
         finding.check_names(adapters or ())
-        for name, path in (("api", api), ("pages", pages)):
+        for name, path, example in (("api", api, "/audit/api"), ("pages", pages, "/audit")):
             if path and (not path.startswith("/") or "<" in path):
-                raise NotConfiguredError(f"{name} must be a path such as '/audit/{name}', or None, not {path!r}")
+                raise NotConfiguredError(f"{name} must be a path such as '{example}', or None, not {path!r}")
         if app is not None:
             self.init_app(app)
 
     def init_app(self, app: Flask, settings: Settings | None = None, reader: Engine | None = None) -> None:
         """Set up *app*; the service brings *settings* and an engine to read through.
 
-        Raises ``NotConfiguredError`` at a second call and for an address of the API that the app has already,
+        Raises ``NotConfiguredError`` at a second call and for an address of ours that the app has already,
         ``SettingsError`` for bad settings.
         """
         if EXTENSION in app.extensions:
@@ -131,9 +131,9 @@ class LoginAudit:
         app.teardown_appcontext(end_reading)
         if self._api is not None:
             app.register_blueprint(api.blueprint, url_prefix=self._api)
-            require_own_addresses(app)
         if self._pages is not None:
             _add_pages(app, self._pages, self._frame)
+        require_own_addresses(app)
         signals.trace(app)
         if settings.unavailable == "allow":
             app.logger.warning("logins go on when they cannot be recorded, and are then lost (AUDIT_UNAVAILABLE=allow)")

@@ -22,7 +22,7 @@ def create_host(folder: Path, **arguments: object) -> Flask:
     app.secret_key = "k" * 16
     app.jinja_options = {"autoescape": False}
     app.jinja_loader = DictLoader({"shop.html": OWN})
-    LoginAudit(app, pages="/audit", **arguments)  # type: ignore[arg-type]
+    LoginAudit(app, **{"pages": "/audit", **arguments})  # type: ignore[arg-type]
 
     @app.get("/")
     def home() -> str:
@@ -71,3 +71,13 @@ def test_an_app_whose_own_frame_fails_answers_500(tmp_path: Path, template: str)
 def test_a_path_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotConfiguredError, match="pages"):
         LoginAudit(Flask("shop", instance_path=str(tmp_path)), pages="audit")
+
+
+@pytest.mark.parametrize("pages", ["", "/"])
+def test_the_pages_take_no_address_of_the_app(tmp_path: Path, pages: str) -> None:
+    app = create_host(tmp_path, pages=pages)
+    with (
+        closing_trail(app),
+        pytest.raises(NotConfiguredError, match=r"^/ of the audit trail's pages is .*'home'.*pages='/audit'"),
+    ):
+        app.test_client().get("/")
