@@ -27,7 +27,14 @@ def texts() -> Iterator[tuple[str | tuple[str, ...], str]]:
         PACKAGE, METHODS, {"**.html": {"trimmed": "true"}}, keywords=KEYWORDS
     ):
         yield text, name
-    for enum in (vocabulary.Action, vocabulary.Outcome, vocabulary.Reason, vocabulary.Role, vocabulary.Scope):
+    for enum in (
+        vocabulary.Action,
+        vocabulary.Outcome,
+        vocabulary.Reason,
+        vocabulary.Role,
+        vocabulary.Scope,
+        vocabulary.AdminAction,
+    ):
         for word in enum:
             yield word.value.replace("_", " "), "vocabulary.py"
 

@@ -15,7 +15,7 @@ from audit_service.trail.looks import question_details
 from audit_service.values import limits
 from audit_service.values.text import clean
 from audit_service.vocabulary import AdminAction, Role, Scope
-from audit_service.web.language import gettext
+from audit_service.web.language import gettext, later
 
 _EXTENSION = "audit_known_tokens"
 SEES_ALL = (Role.AUDITOR, Role.ADMIN)
@@ -86,7 +86,7 @@ def viewer_for(*, auditors_only: bool) -> Viewer:
     viewer = current_viewer()
     if auditors_only and viewer.role not in SEES_ALL:
         _record_access_refused(viewer.name)
-        raise Forbidden("this needs the role auditor or admin, or a token with scope read")
+        raise Forbidden(later("this needs the role auditor or admin, or a token with scope read"))
     return viewer
 
 
