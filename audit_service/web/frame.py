@@ -1,28 +1,41 @@
 """The frame of all pages: its template, language, theme, style sheet, and the page of an error."""
 
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import flask_bootstrap
-from flask import Response, current_app, make_response, redirect, request, send_from_directory, url_for
+from flask import (
+    Response,
+    current_app,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    send_from_directory,
+    url_for,
+)
 from jinja2 import Environment
+from markupsafe import Markup
 from werkzeug.exceptions import BadRequest, Unauthorized
 from werkzeug.urls import iri_to_uri
 from werkzeug.wrappers import Response as AnyResponse
 
+from audit_service.errors import NotConfiguredError
 from audit_service.events import request_info
 from audit_service.values.paths import own_path
 from audit_service.web import display
-from audit_service.web.answers import describe_and_log, html_answer, problem
+from audit_service.web.answers import describe_and_log, html_answer
 from audit_service.web.browsers import add_headers, forbid_other_sites
 from audit_service.web.language import COOKIE, LANGUAGES, gettext, language, later, ngettext
 from audit_service.web.routes import PlainBlueprint
 
 _ENVIRONMENT = "audit_environment"
 FRAME = "audit_frame"  # where an app keeps the name of its own base template
+_OWN_FRAME = "audit_web/base.html"
 THEME_COOKIE = "audit_theme"
 THEMES = ("auto", "light", "dark")
 MEANINGS = {
@@ -73,8 +86,10 @@ def set_preferences() -> AnyResponse:
 
 
 def render(template: str, **values: Any) -> str:
-    """Return the page that *template* makes of *values*."""
+    """Return the page that *template* makes of *values*, in the frame of the app if it has named one."""
+    own = current_app.extensions.get(FRAME)
     context: dict[str, Any] = {
+        "request": request,
         "_": gettext,
         "ngettext": ngettext,
         "language": language(),
@@ -87,10 +102,27 @@ def render(template: str, **values: Any) -> str:
         "zone": display.zone().key,
         "has": current_app.view_functions.__contains__,
         "here": here(),
-        "frame": current_app.extensions.get(FRAME, "audit_web/base.html"),
+        "frame": "audit_web/embedded.html" if own else _OWN_FRAME,
+        "embed": partial(_embed, own) if own else None,
     }
-    current_app.update_template_context(context)
     return _environment().get_template(template).render({**context, **values})
+
+
+def _embed(own: str, title: Markup, main: Markup) -> Markup:
+    """Return *main* in the app's template *own*, which is rendered as the app renders it: with its names, not ours.
+
+    Raises ``NotConfiguredError`` if the template does not show it.
+    """
+    shown = []
+
+    def show() -> Markup:
+        shown.append(main)
+        return main
+
+    html = render_template("audit_web/in_frame.html", audit_frame=own, audit_title=title, audit_main=show)
+    if not shown:
+        raise NotConfiguredError(f"the template {own!r}, which is the frame of the pages, shows no block 'main'")
+    return Markup(html)  # noqa: S704 - the app's own template
 
 
 def _environment() -> Environment:
@@ -133,20 +165,17 @@ def error_page(error: Exception, viewer: object = None) -> AnyResponse:
         return redirect(url_for("audit_login.login_form", next=back if back != "/" else None), 303)
     status, detail = describe_and_log(error)
     is_usual = detail == getattr(type(error), "description", None)  # Werkzeug's own, which tells of URLs and servers
-    try:
-        html = render(
-            "audit_web/error.html",
-            status=status,
-            detail=gettext(MEANINGS[status] if is_usual and status in MEANINGS else detail),
-            advice=gettext(ADVICE[status]) if status in ADVICE else "",
-            retry_after=_seconds(getattr(error, "retry_after", None)),
-            request_id=request_info.client().request_id if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None,
-            viewer=viewer,
-        )
-    except Exception:  # whatever the app's own template raises
-        if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise
-        return problem(error)  # which needs no template
+    is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    html = render(
+        "audit_web/error.html",
+        status=status,
+        detail=gettext(MEANINGS[status] if is_usual and status in MEANINGS else detail),
+        advice=gettext(ADVICE[status]) if status in ADVICE else "",
+        retry_after=_seconds(getattr(error, "retry_after", None)),
+        request_id=request_info.client().request_id if is_ours else None,
+        viewer=viewer,
+        **({"frame": _OWN_FRAME, "embed": None} if is_ours else {}),  # the app's may be what has failed
+    )
     return html_answer(html, status, error)
 
 

@@ -1,9 +1,11 @@
 """The pages in somebody else's app."""
 
+import re
 from pathlib import Path
 
 import pytest
 from flask import Flask
+from flask_wtf import CSRFProtect  # type: ignore[import-untyped]
 from jinja2 import DictLoader
 
 from audit_service import LoginAudit, Role, Viewer, login_signal
@@ -11,6 +13,7 @@ from audit_service.errors import NotConfiguredError
 from tests.support.told import closing_trail
 
 BROWSER = {"Accept": "text/html"}
+AUDITOR = Viewer(name="eve", role=Role.AUDITOR)
 OWN = (
     "<html><title>{% block title %}{% endblock %}</title><body class=shop>{% block main %}{% endblock %}</body></html>"
 )
@@ -73,6 +76,40 @@ def test_a_path_that_is_none_is_refused(tmp_path: Path) -> None:
         LoginAudit(Flask("shop", instance_path=str(tmp_path)), pages="audit")
 
 
+def test_the_frame_has_the_names_of_the_app_and_leads_from_page_to_page(tmp_path: Path) -> None:
+    app = create_host(tmp_path, frame="own.html", session_viewer=lambda: AUDITOR)
+    app.context_processor(lambda: {"theme": "pink", "language": "de", "_": lambda text: f"<{text}>"})
+    own = "[{{ theme }} {{ language }} {{ _('Basket') }} {{ viewer }}]{% block main %}{% endblock %}"
+    app.jinja_loader = DictLoader({"own.html": own})
+    with closing_trail(app):
+        page = app.test_client().get("/audit/", headers={**BROWSER, "Accept-Language": "zh"})
+        assert page.text.startswith("[pink de <Basket> ]")  # this app escapes nothing
+        assert '<div lang="zh">' in page.text
+        for path in ("/audit/logins/", "/audit/errors/", "/audit/changes/"):
+            assert f'href="{path}"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("templates", "told"),
+    [
+        ({"own.html": "{% block content %}{% endblock %}"}, "shows no block 'main'"),
+        ({"own.html": "{{ 1 // 0 }}{% block main %}{% endblock %}"}, "ZeroDivisionError"),
+        ({}, "TemplateNotFound: own.html"),
+    ],
+)
+def test_a_frame_that_cannot_be_used_is_told(
+    tmp_path: Path, templates: dict[str, str], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_host(tmp_path, frame="own.html", session_viewer=lambda: AUDITOR)
+    app.jinja_loader = DictLoader(templates)
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    with closing_trail(app):
+        page = app.test_client().get("/audit/", headers=BROWSER)
+        assert page.status_code == 500
+        assert "<h1>Error 500</h1>" in page.text
+        assert told in caplog.text
+
+
 @pytest.mark.parametrize("pages", ["", "/"])
 def test_the_pages_take_no_address_of_the_app(tmp_path: Path, pages: str) -> None:
     app = create_host(tmp_path, pages=pages)
@@ -81,3 +118,14 @@ def test_the_pages_take_no_address_of_the_app(tmp_path: Path, pages: str) -> Non
         pytest.raises(NotConfiguredError, match=r"^/ of the audit trail's pages is .*'home'.*pages='/audit'"),
     ):
         app.test_client().get("/")
+
+
+def test_a_form_of_the_pages_has_the_token_of_an_app_that_asks_for_one(tmp_path: Path) -> None:
+    app = create_host(tmp_path, session_viewer=lambda: AUDITOR)
+    CSRFProtect(app)
+    with closing_trail(app):
+        client = app.test_client()
+        assert client.post("/audit/preferences/", data={"language": "zh"}).status_code == 400
+        token = re.findall('name="csrf_token" value="([^"]+)"', client.get("/audit/", headers=BROWSER).text)[0]
+        sent = client.post("/audit/preferences/", data={"language": "zh", "csrf_token": token})
+        assert (sent.status_code, sent.location) == (303, "/")
