@@ -1,8 +1,10 @@
 """Flask-Login: logins, logouts, and logins by the cookie that it calls "remember me"."""
 
+import contextlib
 from typing import Any
 
-from flask import Flask, Request, current_app, session
+from flask import Flask, Request, Response, current_app, request, session
+from werkzeug.exceptions import Unauthorized
 
 from audit_service.adapters.adapter import Adapter
 from audit_service.adapters.telling import LOGIN, LOGOUT, tell, withdraw
@@ -43,6 +45,19 @@ def on_remembered(sender: Flask, *, user: Any, **_more: Any) -> None:
     """Tell of a session that begins with the cookie."""
     if has_adapter(sender, NAME):
         tell(LOGIN, name_of(user), method=Method.REMEMBERED)
+
+
+def answer_of_flask_login() -> Response | None:
+    """Return what the library answers to a page's reader who has to log in, such as a redirect to the app's login view.
+
+    None if a user is logged in, who would come back, or the app has named no login view.
+    """
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented
+    if not is_set_up(app) or request.method not in ("GET", "HEAD") or identify(request) is not None:
+        return None
+    with contextlib.suppress(Unauthorized):  # what it raises without a login view
+        return app.make_response(app.login_manager.unauthorized())  # type: ignore[attr-defined]
+    return None
 
 
 def identify(_request: Request) -> str | None:

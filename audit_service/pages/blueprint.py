@@ -4,10 +4,11 @@ import contextlib
 from typing import Any
 
 from flask import Blueprint
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.access.viewer import current_viewer
+from audit_service.adapters.flask_login import answer_of_flask_login
 from audit_service.context import Viewer
 from audit_service.storage.outages import DATABASE_ERRORS
 from audit_service.web.answers import OUR_ERRORS, html_answer, is_of_client, prefers_html, problem, register_errors
@@ -28,7 +29,10 @@ def page(template: str, viewer: Viewer, status: int = 200, **values: Any) -> Any
 def _answer(error: Exception) -> AnyResponse:
     if isinstance(error, HTTPException) and isinstance(error.response, AnyResponse):
         return error.response
-    return error_page(error, _known_viewer(error)) if prefers_html() else problem(error)
+    if not prefers_html():
+        return problem(error)
+    to_login = answer_of_flask_login() if isinstance(error, Unauthorized) else None
+    return to_login or error_page(error, _known_viewer(error))
 
 
 def _known_viewer(error: Exception) -> Viewer | None:

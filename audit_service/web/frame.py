@@ -40,6 +40,7 @@ THEME_COOKIE = "audit_theme"
 THEMES = ("auto", "light", "dark")
 MEANINGS = {
     400: later("this request cannot be understood"),
+    401: later("you have to log in as somebody who may see this"),
     403: later("you may not see or do this"),
     404: later("there is nothing at this address"),
     405: later("this address takes requests of other kinds"),
@@ -164,7 +165,8 @@ def error_page(error: Exception, viewer: object = None) -> AnyResponse:
         back = here()
         return redirect(url_for("audit_login.login_form", next=back if back != "/" else None), 303)
     status, detail = describe_and_log(error)
-    is_usual = detail == getattr(type(error), "description", None)  # Werkzeug's own, which tells of URLs and servers
+    # Werkzeug's own, which tells of URLs and servers; and ours, which tells programs how to send a token
+    is_usual = detail == getattr(type(error), "description", None) or status == HTTPStatus.UNAUTHORIZED
     is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     html = render(
         "audit_web/error.html",

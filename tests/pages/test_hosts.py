@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from flask_login import LoginManager, UserMixin, login_user
 from flask_wtf import CSRFProtect  # type: ignore[import-untyped]
 from jinja2 import DictLoader
 
@@ -67,7 +68,7 @@ def test_an_app_whose_own_frame_fails_answers_500(tmp_path: Path, template: str)
         app.jinja_loader = DictLoader({"broken.html": template})
         for path in ("/audit/", "/audit/logins/1"):
             answer = app.test_client().get(path, headers=BROWSER)
-            assert (answer.status_code, answer.content_type) == (500, "application/problem+json")
+            assert (answer.status_code, answer.mimetype) == (500, "text/html")
             assert "1 / 0" not in answer.text
 
 
@@ -118,6 +119,39 @@ def test_the_pages_take_no_address_of_the_app(tmp_path: Path, pages: str) -> Non
         pytest.raises(NotConfiguredError, match=r"^/ of the audit trail's pages is .*'home'.*pages='/audit'"),
     ):
         app.test_client().get("/")
+
+
+def test_who_has_to_log_in_is_sent_to_the_login_view_of_flask_login(tmp_path: Path) -> None:
+    app = create_host(tmp_path, session_viewer=lambda: None)
+    manager = LoginManager(app)
+
+    def load(name: str) -> UserMixin:
+        user = UserMixin()
+        user.id = name
+        return user
+
+    manager.user_loader(load)
+
+    @app.get("/sign-in")
+    def sign_in() -> str:
+        login_user(load("ada"))
+        return "welcome"
+
+    with closing_trail(app):
+        client, path = app.test_client(), "/audit/logins/?outcome=failure"
+        page = client.get(path, headers=BROWSER)
+        assert page.status_code == 401
+        assert "you have to log in" in page.text
+        assert "Bearer" not in page.text
+        manager.login_view = "sign_in"
+        sent = client.get(path, headers=BROWSER)
+        assert (sent.status_code, sent.location) == (302, "/sign-in?next=%2Faudit%2Flogins%2F%3Foutcome%3Dfailure")
+        assert client.get("/audit/", headers={"Accept": "application/json"}).get_json() == {
+            "username": None,
+            "role": None,
+        }
+        assert client.get("/sign-in").text == "welcome"
+        assert client.get(path, headers=BROWSER).status_code == 401  # the login view would send ada back
 
 
 def test_a_form_of_the_pages_has_the_token_of_an_app_that_asks_for_one(tmp_path: Path) -> None:
