@@ -4,13 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from flask_login import LoginManager, UserMixin, login_user
 from flask_wtf import CSRFProtect  # type: ignore[import-untyped]
 from jinja2 import DictLoader
 
 from audit_service import LoginAudit, Role, Viewer, login_signal
 from audit_service.errors import NotConfiguredError
+from tests.support.documents import blocks, section
 from tests.support.told import closing_trail
 
 BROWSER = {"Accept": "text/html"}
@@ -163,3 +164,25 @@ def test_a_form_of_the_pages_has_the_token_of_an_app_that_asks_for_one(tmp_path:
         token = re.findall('name="csrf_token" value="([^"]+)"', client.get("/audit/", headers=BROWSER).text)[0]
         sent = client.post("/audit/preferences/", data={"language": "zh", "csrf_token": token})
         assert (sent.status_code, sent.location) == (303, "/")
+
+
+def test_the_template_of_the_documents_fits_a_base_and_a_policy_of_the_app(tmp_path: Path) -> None:
+    head = "<title>{% block title %}{% endblock %}</title>{% block head %}<style>{% endblock %}"
+    base = head + "{% block content %}{% endblock %}"
+    (audit_base,) = blocks(section("docs/pages.md", "In an app"), "html")
+    app = create_host(tmp_path, frame="audit_base.html", session_viewer=lambda: AUDITOR)
+    app.jinja_loader = DictLoader({"base.html": base, "audit_base.html": audit_base})
+
+    @app.after_request
+    def allow_inline(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = "default-src 'self' 'unsafe-inline'; img-src 'self' data:"
+        return response
+
+    with closing_trail(app):
+        page = app.test_client().get("/audit/", headers=BROWSER)
+        assert page.headers.getlist("Content-Security-Policy") == [
+            "default-src 'self' 'unsafe-inline'; img-src 'self' data:"
+        ]
+        assert "<title>Your activity</title>" in page.text
+        assert page.text.index("/audit/static/audit/audit.css") < page.text.index("<style>")
+        assert "<h1>Your activity</h1>" in page.text
