@@ -7,7 +7,7 @@ from flask import Response
 from audit_service.access.viewer import owner_of_view, record_reading
 from audit_service.api.answers import readable_answer
 from audit_service.api.operations import Access, json_of, operation
-from audit_service.context import Viewer, read_session
+from audit_service.context import Viewer, current_context, read_session
 from audit_service.events.errors import ErrorFilters
 from audit_service.events.logins import LoginFilters
 from audit_service.history.accounts import AccountLogins, account_logins
@@ -15,6 +15,7 @@ from audit_service.history.first_seen import FirstsSeen, first_seen
 from audit_service.history.groups import ErrorGroups, group_errors
 from audit_service.history.last import LastLogins, last_logins
 from audit_service.history.parameters import GroupLimit, Idle, Most, Name, Span
+from audit_service.history.sessions import LiveSessions, live_sessions
 from audit_service.history.summary import summarise
 from audit_service.history.summing import Summary, Summing
 from audit_service.values import limits
@@ -77,6 +78,22 @@ def list_account_logins(viewer: Viewer, idle: Idle) -> Response:
     """List the accounts with their last login."""
     record_reading(viewer)
     return readable_answer(account_logins(read_session(), days=idle.days, limit=idle.limit, now=datetime.now(UTC)))
+
+
+@operation(
+    "/sessions",
+    "Who is logged in",
+    "The sessions of accounts of the service that are alive, the one that was seen last first: since when, and when, "
+    "from where and with what its last request came, to the minute.",
+    takes=(Most,),
+    answer=json_of(LiveSessions),
+    access=Access.AUDITORS,
+)
+def list_sessions(viewer: Viewer, most: Most) -> Response:
+    """List the sessions that are alive."""
+    record_reading(viewer)
+    settings = current_context().settings
+    return readable_answer(live_sessions(read_session(), settings, limit=most.limit, now=datetime.now(UTC)))
 
 
 @operation(

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from audit_service.cli.connection import open_session
+from audit_service.cli.connection import current_settings, open_session
 from audit_service.cli.looks import record_look
 from audit_service.cli.options import Zone, json_option, options, read_options
 from audit_service.cli.show import View, ago, echo_json, echo_span
@@ -17,6 +17,7 @@ from audit_service.history.accounts import account_logins
 from audit_service.history.first_seen import first_seen
 from audit_service.history.last import last_logins
 from audit_service.history.parameters import Idle, Most, Name, Span
+from audit_service.history.sessions import live_sessions
 from audit_service.history.summary import summarise
 from audit_service.history.summing import Count, Summing
 from audit_service.vocabulary import AdminAction
@@ -106,6 +107,35 @@ def last_logins_(*, as_json: bool, **given: Any) -> None:
         for each in found.items
     ]
     echo_table(("username", "role", "last login", "", "state"), rows)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too; indented there.")
+@options(Most, Zone)
+def sessions(*, as_json: bool, **given: Any) -> None:
+    """Show who is logged in: the sessions of the service's accounts, the one that was seen last first.
+
+    An app has its own sessions, of which this knows nothing.
+    """
+    most, zone = read_options(given, Most, Zone)
+    now = datetime.now(UTC)
+    with open_session() as session:
+        found = live_sessions(session, current_settings(), limit=most.limit, now=now)
+    record_look(AdminAction.HISTORY_READ, "audit-service history sessions", given)
+    view = View(columns=(), zone=ZoneInfo(zone.tz), as_json=as_json)
+    if not view.is_table:
+        echo_json(found)
+    elif not found.items:
+        click.echo("nobody is logged in with an account of the service")
+    else:
+        rows = [
+            (
+                *(each.username, each.role, view.time(each.started_at), ago(each.seen_at, now)),
+                *(each.remote_addr, each.user_agent),
+            )
+            for each in found.items
+        ]
+        echo_table(("username", "role", "since", "last seen", "remote_addr", "user_agent"), rows)
 
 
 def _last(time: datetime | None, view: View, now: datetime) -> tuple[str, str]:

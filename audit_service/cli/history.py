@@ -8,7 +8,7 @@ import click
 from sqlalchemy.orm import Session
 
 from audit_service.cli.connection import open_engine
-from audit_service.cli.figures import first_seen_, last, last_logins_, summary
+from audit_service.cli.figures import first_seen_, last, last_logins_, sessions, summary
 from audit_service.cli.follow import BEFORE, follow
 from audit_service.cli.looks import record_look
 from audit_service.cli.options import TIMES, Zone, json_option, options, read_options
@@ -108,5 +108,5 @@ _command(
     ("timestamp", "who", "what", "remote_addr"),
     lambda filters, order: (list_timeline, Timeline(filters=filters, order=order)),
 )
-for _figures in (summary, last, first_seen_, last_logins_):
+for _figures in (summary, last, first_seen_, last_logins_, sessions):
     history.add_command(_figures)

@@ -1,7 +1,9 @@
 """Sessions: what their cookie holds, and how long they live.
 
 A session ends when it is idle for too long, when its life-time is over, at a logout, and when the password, the role or
-the state of its account changes. No row is kept of a session that lives: any process can check it.
+the state of its account changes. Any process can check it, by the cookie, ``EndedSession`` and the account. The row of
+``KnownSession`` only tells who is logged in: it is written at the login and when ``seen`` is renewed. If that fails,
+nobody is refused.
 
 The cookie (see ``cookie``) holds these, and is signed:
 
@@ -15,18 +17,21 @@ The cookie (see ``cookie``) holds these, and is signed:
 """
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flask import Flask, session
-from sqlalchemy import delete, exists, select
+from flask import Flask, current_app, session
+from sqlalchemy import delete, exists, or_, select
 from sqlalchemy.orm import Session
 from uuid_utils import uuid4
 
 from audit_service.access.accounts import is_admin_now
 from audit_service.context import Viewer, context_of, current_context, read_session, write_session
+from audit_service.events import request_info
 from audit_service.login.cookie import CookieSessions
-from audit_service.storage.models import Account, EndedSession
+from audit_service.storage.models import Account, EndedSession, KnownSession
+from audit_service.storage.outages import DATABASE_ERRORS
 from audit_service.vocabulary import Role
 
 RENEWAL = 60  # seconds: how exactly the last request of a session is known, at least
@@ -47,6 +52,7 @@ def start_session(account: Account) -> None:
     since, the session is over before it begins.
     """
     _start(account.username, account.session_key)
+    _make_known(starts=True)
 
 
 def start_passwordless_session(username: str) -> None:
@@ -72,6 +78,7 @@ def session_viewer() -> Viewer | None:
 
 def session_account() -> Account | None:
     """Return the account that is logged in; None without a session, and for a name without a password."""
+    seen = _number("seen")
     if not _text("key") or not _is_in_time():
         return None
     query = select(Account).where(
@@ -80,7 +87,10 @@ def session_account() -> Account | None:
         Account.disabled_at.is_(None),
         ~_has_ended(),
     )
-    return read_session().scalars(query).one_or_none()
+    account = read_session().scalars(query).one_or_none()
+    if account and _number("seen") > seen:
+        _make_known()
+    return account
 
 
 def is_session_of(account: Account) -> bool:
@@ -117,7 +127,37 @@ def _end_for_good() -> None:
     lifetime = timedelta(seconds=current_context().settings.session_lifetime)
     with write_session() as database:
         database.execute(delete(EndedSession).where(EndedSession.until < now))
+        with suppress(*DATABASE_ERRORS), database.begin_nested():  # an ended one is listed no more, row or not
+            database.execute(delete(KnownSession).where(KnownSession.session_id == session["id"]))
         database.merge(EndedSession(session_id=session["id"], until=now + lifetime))
+
+
+def _make_known(*, starts: bool = False) -> None:
+    """Keep what is to be told of this session; when one *starts*, forget those that are over. Failures are logged."""
+    client = request_info.client()
+    known = KnownSession(
+        session_id=_text("id"),
+        username=_text("username"),
+        session_key=_text("key"),
+        started_at=datetime.fromtimestamp(_number("started"), UTC),
+        seen_at=datetime.fromtimestamp(_number("seen"), UTC),
+        remote_addr=client.remote_addr,
+        user_agent=client.user_agent,
+    )
+    try:
+        with write_session() as database:
+            if starts:
+                database.execute(_over())
+            database.merge(known)
+    except DATABASE_ERRORS as error:
+        current_app.logger.warning("who is logged in could not be noted: %s", type(error).__name__)
+
+
+def _over() -> Any:
+    """Return what deletes the rows of sessions whose life-time is over, or whose account has another key."""
+    oldest = datetime.now(UTC) - timedelta(seconds=current_context().settings.session_lifetime)
+    has_key = exists().where(Account.username == KnownSession.username, Account.session_key == KnownSession.session_key)
+    return delete(KnownSession).where(or_(KnownSession.started_at < oldest, ~has_key))
 
 
 def _is_passwordless() -> bool:

@@ -1,6 +1,7 @@
 """The accounts of the service: a list, and a page for each on which an admin changes it."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from flask import request
 from sqlalchemy.orm import Session
@@ -15,8 +16,10 @@ from audit_service.context import Viewer, current_context, read_session
 from audit_service.errors import AccountError, ParameterError
 from audit_service.events.admin import Actor
 from audit_service.history.last import last_successes
+from audit_service.history.sessions import count_live, live_sessions
 from audit_service.login.credentials import read_texts
 from audit_service.pages.blueprint import page
+from audit_service.pages.devices import device
 from audit_service.pages.managing import change_by_admin, done, for_admins, refusal
 from audit_service.storage.models import Account
 from audit_service.values import limits
@@ -24,6 +27,7 @@ from audit_service.vocabulary import Role
 from audit_service.web.language import gettext, later
 
 SIZE = 100  # accounts on a page
+SESSIONS = 20  # of an account, on its page
 _MADE = "made"  # the button that asks for a password of our making
 _ACTIONS = ("role", "password", "end_sessions", "lift", "disable", "enable", "remove")
 _SIMPLE: dict[str, tuple[Callable[..., None], str]] = {
@@ -115,13 +119,15 @@ def _list(viewer: Viewer, error: str = "", status: int = 200) -> AnyResponse:
     begin = request.args.get("from", "").strip()[: limits.USERNAME].replace("\x00", "")
     found = service.list_accounts(read_session(), begin=begin, limit=SIZE + 1)
     shown = found[:SIZE]
+    names = [account.username for account in shown]
     record_reading(viewer)
     return page(
         "accounts.html",
         viewer,
         status,
         accounts=shown,
-        last=last_successes(read_session(), [account.username for account in shown]),
+        last=last_successes(read_session(), names),
+        alive=count_live(read_session(), current_context().settings, names, now=datetime.now(UTC)),
         following=found[SIZE].username if len(found) > SIZE else None,
         begin=begin,
         roles=list(Role),
@@ -131,8 +137,19 @@ def _list(viewer: Viewer, error: str = "", status: int = 200) -> AnyResponse:
 
 
 def _account(viewer: Viewer, account: Account, error: str = "", status: int = 200) -> AnyResponse:
-    last = last_successes(read_session(), [account.username]).get(account.username)
-    return page("account.html", viewer, status, account=account, last=last, roles=list(Role), error=error, **_rules())
+    name, now = account.username, datetime.now(UTC)
+    return page(
+        "account.html",
+        viewer,
+        status,
+        account=account,
+        last=last_successes(read_session(), [name]).get(name),
+        sessions=live_sessions(read_session(), current_context().settings, limit=SESSIONS, now=now, username=name),
+        device=device,
+        roles=list(Role),
+        error=error,
+        **_rules(),
+    )
 
 
 def _rules() -> dict[str, int]:

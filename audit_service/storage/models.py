@@ -183,6 +183,23 @@ class EndedSession(Base):
     until: Mapped[datetime] = mapped_column(UtcDateTime)  # then it would have ended by itself
 
 
+class KnownSession(Base):
+    """A session of an account as it was last seen, for those who ask who is logged in: it decides nothing.
+
+    Its id and key let nobody in: the cookie that holds them is signed.
+    """
+
+    __tablename__ = "audit_sessions"
+
+    session_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    username: Mapped[str] = mapped_column(String(limits.USERNAME))
+    session_key: Mapped[str] = mapped_column(String(32))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    remote_addr: Mapped[str | None] = mapped_column(IpAddress)
+    user_agent: Mapped[str | None] = mapped_column(String(limits.USER_AGENT))
+
+
 class RefusedAttempts(Base):
     """Refused attempts to log in that are counted, not recorded one by one: see ``throttle``."""
 

@@ -13,12 +13,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
 from audit_service.cli.show import ago
 from audit_service.storage.models import AdminEvent
+from audit_service.vocabulary import Role
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.commands import run, succeed
+from tests.support.logins import log_in
 from tests.support.server import environment
 from tests.support.waiting import wait_until
 
@@ -104,6 +107,15 @@ def test_colour_and_relative_times_on_a_terminal_only(config: dict[str, object])
     indented = on_terminal(config, "history", "--json")
     assert indented.startswith('{\n  "')
     assert json.loads(indented) == json.loads(piped)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_sessions_on_a_terminal(config: dict[str, object], client: FlaskClient, accounts: dict[Role, str]) -> None:
+    assert on_terminal(config, "history", "sessions") == "nobody is logged in with an account of the service\n"
+    log_in(client, headers={"User-Agent": "curl/8.5.0"})
+    heading, line = on_terminal(config, "history", "sessions", "--tz", "Asia/Kathmandu").splitlines()
+    assert heading.split() == ["username", "role", "since", "last", "seen", "remote_addr", "user_agent"]
+    assert re.fullmatch(r"user +user +.{19}\+05:45 +(now|\d+ s ago) +127\.0\.0\.1 +curl/8\.5\.0", line)
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])

@@ -23,7 +23,7 @@ Scheme = Literal["light", "dark"]
 COLOUR_SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 READ = (
     *("/", "/logins/?limit=10", "/errors/", "/errors/1:demo00000000c0de?limit=10", "/changes/?limit=10", "/nothing"),
-    *("/accounts/", "/accounts/carol", "/tokens/"),
+    *("/accounts/", "/accounts/ada", "/tokens/"),
 )
 RARE = (
     *("/logins/?since=nonsense", "/logins/new?since=nonsense", "/logins/?username=nobody", "/errors/?username=nobody"),
