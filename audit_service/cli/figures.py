@@ -110,7 +110,7 @@ def last_logins_(*, as_json: bool, **given: Any) -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="JSON on a terminal, too; indented there.")
+@json_option
 @options(Most, Zone)
 def sessions(*, as_json: bool, **given: Any) -> None:
     """Show who is logged in: the sessions of the service's accounts, the one that was seen last first.
