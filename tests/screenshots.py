@@ -102,7 +102,7 @@ def be_asked_for_proof(page: Page) -> None:
 SHOTS = (
     Shot("login-form", "", at("/login/")),
     Shot("activity", "eve", at("/")),
-    Shot("logins", "ada", at("/logins/")),
+    Shot("logins", "ada", at("/logins/?since=30d")),
     Shot("logins-filtered", "ada", at("/logins/?username=dmitri&outcome=failure&since=7d")),
     Shot("login", "ada", partial(first_row_of, "/logins/?username=dmitri&remote_addr=203.0.113.66&outcome=success")),
     Shot("errors", "ada", at("/errors/")),
