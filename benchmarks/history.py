@@ -131,13 +131,13 @@ def pages() -> list[Question]:
     """Pages of the service, as the account of ``PERSON`` sees them, and the charts that they show as images."""
     busy = [{"username": name(rank)} for rank in (1, 2, 3)]
     return [
-        Question("the page of logins", "/logins/", [{}], ""),
-        Question("its chart", "/logins/chart.svg", [{}], ""),
-        Question("the page of one busy user", "/logins/", busy, ""),
-        Question("its chart, one busy user", "/logins/chart.svg", busy, ""),
-        Question("the page of failures", "/logins/", [{"outcome": "failure"}], ""),
-        Question("the page of one's own activity", "/", [{}], ""),
-        Question("its chart, one's own", "/chart.svg", [{}], ""),
+        Question("page: logins", "/logins/", [{}], ""),
+        Question("page: logins, chart", "/logins/chart.svg", [{}], ""),
+        Question("page: one busy user", "/logins/", busy, ""),
+        Question("page: one busy user, chart", "/logins/chart.svg", busy, ""),
+        Question("page: failures", "/logins/", [{"outcome": "failure"}], ""),
+        Question("page: one's own activity", "/", [{}], ""),
+        Question("page: one's own activity, chart", "/chart.svg", [{}], ""),
     ]
 
 
@@ -275,6 +275,7 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=10_000, help="of the PostgreSQL that it is compared with")
     parser.add_argument("--sqlite-rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--only", default="", help="questions whose title has this text, such as 'page:'")
     parser.add_argument("--server", help="the URL of a PostgreSQL that keeps the databases for the next run")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/history.json"))
     arguments = parser.parse_args()
@@ -288,7 +289,7 @@ def main() -> None:
         subjects = {"10 M, HTTP": large, "10 k, HTTP": Subject(stack, urls["small"], folder / "small")}
         embedded = Subject(stack, sqlite, folder / "embedded")
         connection = stack.enter_context(psycopg.connect(urls["rows"], autocommit=True, options="-c timezone=utc"))
-        asked = [*questions(), *pages()]
+        asked = [each for each in (*questions(), *pages()) if arguments.only in each.title]
         deep = arguments.rows // 1000
         asked += deep_questions(large, connection, deep)
         time_questions(asked, {"10 M, HTTP": large}, connection, 5)  # warm up
