@@ -12,13 +12,14 @@ from audit_service.access.accounts import add_account, list_accounts
 from audit_service.access.tokens import add_token
 from audit_service.cli.connection import actor, app_fault, change, current_settings, is_made_elsewhere, open_engine
 from audit_service.errors import AccountError, AuditUnavailable, SettingsError
+from audit_service.serving.parent import STOP_TIMEOUT
 from audit_service.settings.table import Settings
 from audit_service.storage import schema
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import AdminAction, Role, Scope
 
 FIRST_ACCOUNT = "admin"
-PORT_PATIENCE = 5.0  # seconds
+PORT_PATIENCE = STOP_TIMEOUT + 2  # seconds
 
 
 @click.command()
@@ -98,16 +99,20 @@ def _record(settings: Settings, action: AdminAction) -> None:
 def _free_address(host: str, port: int) -> str:
     """Return the IP address of *host*; raise ``SettingsError`` if there is none, or something listens there already.
 
-    Workers whose main process was killed need a moment to end, so a taken port is looked at again for a while.
+    Workers whose main process was killed have ``STOP_TIMEOUT`` to end, so a taken port is looked at again for as long.
     """
-    deadline = time.monotonic() + PORT_PATIENCE
+    begun, is_said = time.monotonic(), False
     while True:
         try:
             return _probe(host, port)
         except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+            waited = time.monotonic() - begun
+            if error.errno != errno.EADDRINUSE or waited > PORT_PATIENCE:
                 message = f"cannot listen on {host} port {port} (AUDIT_HOST, AUDIT_PORT): {error.strerror}"
                 raise SettingsError(message) from None
+            if waited > 1 and not is_said:
+                click.echo(f"port {port} is taken; waiting {PORT_PATIENCE} s for workers that may be ending", err=True)
+                is_said = True
         time.sleep(0.1)
 
 
