@@ -9,8 +9,9 @@ from tests.support.browser import chromium
 from tests.support.filled import served_month
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser, which ends with the module: as long as it runs, no async view of Flask can run in this thread."""
     with chromium() as started:
         yield started
 
