@@ -6,6 +6,7 @@ AuditError
 │   └── ItemError       one item of a list that was sent is wrong; ``parameter`` points at it
 │       └── TakenError  its id is that of another event
 ├── NotConfiguredError  the Flask app in use has no LoginAudit, or the database is not migrated
+├── ProofError          a proof, a signature or what is signed is not what it has to be
 ├── AccountError        an account or token command cannot be carried out
 ├── IdTakenError        an event has the id of another one that is stored
 └── AuditUnavailable    an event could not be made durable: no success may be answered
@@ -52,6 +53,10 @@ class TakenError(ItemError):
 
 class NotConfiguredError(AuditError):
     """The trail cannot be used with the app or the database as it is; the message says what is missing."""
+
+
+class ProofError(AuditError):
+    """A proof does not hold, a signature is not valid, or one of their texts is not in its form."""
 
 
 class AccountError(AuditError):
