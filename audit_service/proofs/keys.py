@@ -134,7 +134,7 @@ def check_name(name: str) -> str:
 
 
 def _parse_key(text: str) -> tuple[str, Algorithm, bytes, str]:
-    name, _, rest = text.strip().partition("+")
+    name, _, rest = text.partition("+")
     written_id, _, content = rest.partition("+")
     if not re.fullmatch("[0-9a-f]{8}", written_id):
         raise ProofError("a key is NAME+ID+BASE64, with an id of 8 hexadecimal digits")
