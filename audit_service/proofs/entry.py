@@ -8,9 +8,9 @@ anybody can check the fields. So an opening can be deleted, and the entry stays 
 
 import hashlib
 import hmac
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
@@ -22,8 +22,9 @@ from audit_service.proofs.jcs import jcs
 VERSION = 1
 OPENING_SIZE = 16  # bytes
 COMMITMENT_KEY = b"audit-service/commitment/v1".ljust(32, b"\x00")
+MISSING = "missing"  # the kind of an entry that stands for no event
 
-Text = str | int | None
+_encode = msgspec.json.Encoder().encode  # of texts, integers and null it makes what RFC 8785 wants
 
 
 class Group(StrEnum):
@@ -34,62 +35,86 @@ class Group(StrEnum):
 
 
 class Form(msgspec.Struct, frozen=True):
-    """Which fields of a kind of event are in its entry as they are, and which in a group's commitment."""
+    """Which fields of a kind of event are in its entry as they are, and which in a group's commitment; each sorted."""
 
+    kind: str
     plain: tuple[str, ...]
-    groups: dict[Group, tuple[str, ...]]
+    who: tuple[str, ...]
+    where: tuple[str, ...]
+    template: dict[str, Any]  # the entry without its values, in its order
+
+    def entry(self, plain: Sequence[Any], who: bytes, where: bytes) -> bytes:
+        """Return the entry with these values of the ``plain`` fields, and these commitments."""
+        fields = self.template.copy()
+        fields.update(zip(self.plain, plain, strict=True))
+        fields[Group.WHERE], fields[Group.WHO] = where.hex(), who.hex()
+        return _encoded(fields)
+
+    def fields(self, group: Group) -> tuple[str, ...]:
+        """Return the names of the fields of *group*."""
+        return self.who if group is Group.WHO else self.where
 
 
 _COMMON = ("app", "id", "recorded_at", "seq", "timestamp")
+
+
+def _form(kind: str, plain: tuple[str, ...], who: tuple[str, ...], where: tuple[str, ...]) -> Form:
+    plain = tuple(sorted(_COMMON + plain))
+    names = sorted((*plain, "kind", "v", *Group))
+    template = dict.fromkeys(names) | {"kind": kind, "v": VERSION}
+    return Form(kind, plain, tuple(sorted(who)), tuple(sorted(where)), template)
+
+
 FORMS = {
-    "login": Form(
-        plain=(*_COMMON, "action", "method", "outcome", "reason"),
-        groups={
-            Group.WHO: ("details", "username"),
-            Group.WHERE: ("network", "remote_addr", "request_id", "user_agent"),
-        },
-    ),
-    "error": Form(
-        plain=(*_COMMON, "endpoint", "exception_type", "fingerprint", "http_method"),
-        groups={
-            Group.WHO: ("message", "path", "traceback", "username"),
-            Group.WHERE: ("remote_addr", "request_id"),
-        },
-    ),
-    "admin": Form(
-        plain=(*_COMMON, "action"),
-        groups={Group.WHO: ("actor", "details", "target"), Group.WHERE: ("remote_addr", "request_id")},
-    ),
+    form.kind: form
+    for form in (
+        _form(
+            "login",
+            ("action", "method", "outcome", "reason"),
+            who=("details", "username"),
+            where=("network", "remote_addr", "request_id", "user_agent"),
+        ),
+        _form(
+            "error",
+            ("endpoint", "exception_type", "fingerprint", "http_method"),
+            who=("message", "path", "traceback", "username"),
+            where=("remote_addr", "request_id"),
+        ),
+        _form("admin", ("action",), who=("actor", "details", "target"), where=("remote_addr", "request_id")),
+    )
 }
-
-
-def entry(kind: str, event: Mapping[str, Any], commitments: Mapping[Group, bytes]) -> bytes:
-    """Return the entry of an *event* of that *kind*: its fields by their names, in the forms of ``canonical``."""
-    fields = {name: event[name] for name in FORMS[kind].plain}
-    return jcs({**fields, **{group: commitments[group].hex() for group in Group}, "kind": kind, "v": VERSION})
 
 
 def missing_entry(seq: int) -> bytes:
     """Return the entry that stands for an event that is declared to be missing."""
-    return jcs({"kind": "missing", "seq": seq, "v": VERSION})
+    return jcs({"kind": MISSING, "seq": seq, "v": VERSION})
 
 
-def commitment(kind: str, group: Group, event: Mapping[str, Any], opening: bytes) -> bytes:
-    """Return the commitment to the fields of a *group*, which only who knows *opening* can check."""
+def group_text(names: Sequence[str], values: Sequence[Any]) -> bytes:
+    """Return the canonical JSON of a group's fields, which its commitment is to.
+
+    A value is a text, null, or canonical JSON as ``msgspec.Raw``. Raises ``ProofError`` for what is no Unicode.
+    """
+    return _encoded(dict(zip(names, values, strict=True)))
+
+
+def _encoded(fields: dict[str, Any]) -> bytes:
+    try:
+        return _encode(fields)
+    except UnicodeEncodeError:
+        raise ProofError("a field is no Unicode text") from None
+
+
+def commitment(group: Group, text: bytes, opening: bytes) -> bytes:
+    """Return the commitment to the *text* of a group's fields, which only who knows *opening* can check."""
     if len(opening) != OPENING_SIZE:
         raise ProofError(f"an opening has {OPENING_SIZE} bytes, not {len(opening)}")
-    fields = {name: event[name] for name in FORMS[kind].groups[group]}
-    message = opening + group.encode() + b"\x00" + jcs(fields)
-    return hmac.digest(COMMITMENT_KEY, message, hashlib.sha256)
+    return hmac.digest(COMMITMENT_KEY, b"%b%b\x00%b" % (opening, group.encode(), text), hashlib.sha256)
 
 
-def time_text(time: datetime) -> str:
-    """Return *time* in UTC with six digits of a second, always: ``2026-01-02T03:04:05.000000Z``."""
-    return f"{time.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
-
-
+@lru_cache(maxsize=65536)
 def address_text(text: str) -> str:
-    """Return an IP address in its one form: IPv6 as RFC 5952 has it, an IPv4-mapped one as its IPv4 address.
+    """Return an IP address in its one form: of IPv6 that of RFC 5952, of one that is mapped ``::ffff:192.0.2.7``.
 
     Raises ``ProofError`` for what is no address, such as one with a prefix.
     """
@@ -98,5 +123,5 @@ def address_text(text: str) -> str:
     except ValueError:
         raise ProofError(f"{text[:80]!r} is no IP address") from None
     if isinstance(address, IPv6Address) and address.ipv4_mapped:  # Python before 3.13 writes it in another way
-        return str(address.ipv4_mapped)
+        return f"::ffff:{address.ipv4_mapped}"
     return str(address)
