@@ -7,6 +7,7 @@ AuditError
 │       └── TakenError  its id is that of another event
 ├── NotConfiguredError  the Flask app in use has no LoginAudit, or the database is not migrated
 ├── ProofError          a proof, a signature or what is signed is not what it has to be
+├── SignerStopped       the log and what the signer knows of it contradict each other; ``code`` says how
 ├── AccountError        an account or token command cannot be carried out
 ├── IdTakenError        an event has the id of another one that is stored
 └── AuditUnavailable    an event could not be made durable: no success may be answered
@@ -57,6 +58,15 @@ class NotConfiguredError(AuditError):
 
 class ProofError(AuditError):
     """A proof does not hold, a signature is not valid, or one of their texts is not in its form."""
+
+
+class SignerStopped(AuditError):  # noqa: N818 - a state, and not always a fault
+    """The signer must not go on: what it finds contradicts what it has signed. The message names the remedy."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        """*code* is a word such as ``rollback``; ``docs/proofs.md`` lists them."""
+        super().__init__(detail)
+        self.code = code
 
 
 class AccountError(AuditError):

@@ -41,6 +41,11 @@ SENTENCES = {
     AdminAction.HISTORY_EXPORTED: later("%(actor)s exported %(target)s"),
     AdminAction.EVENTS_IMPORTED: later("%(actor)s imported %(events)s events from %(target)s"),
     AdminAction.ACCESS_REFUSED: later("%(actor)s was refused %(target)s"),
+    AdminAction.DATA_ERASED: later("%(actor)s erased personal data from %(rows)s events"),
+    AdminAction.LOG_STARTED: later("%(actor)s began the log %(target)s"),
+    AdminAction.LOG_RESTARTED: later("%(actor)s began the log %(target)s instead of %(from)s: %(reason)s"),
+    AdminAction.KEY_ROTATED: later("%(actor)s changed the key of the log %(target)s"),
+    AdminAction.HEAD_TRUSTED: later("%(actor)s let the signer go on without the checkpoint that it remembered"),
     AdminAction.RECORDING_STARTED: later("%(actor)s started the recording of %(target)s"),
     AdminAction.RECORDING_STOPPED: later("%(actor)s stopped the recording of %(target)s"),
 }

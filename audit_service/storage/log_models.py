@@ -33,7 +33,7 @@ class TrailLog(Base):
 
 
 class TrailLeaf(Base):
-    """The hash of an event's leaf, and the openings of its commitments: who's 16 bytes, then where's; erased ones are 0.
+    """The hash of an event's leaf, and the openings of its commitments: who's 16 bytes, then where's; 0 if erased.
 
     A leaf that stands for a missing event has no opening.
     """

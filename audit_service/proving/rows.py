@@ -1,0 +1,173 @@
+"""Event rows in their canonical form, in the order of ``seq``, the same from SQLite and PostgreSQL.
+
+A row is read as strictly as the form is: a value in any other type or spelling than the writers store is no event.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from audit_service.errors import ProofError
+from audit_service.events.base import Kind
+from audit_service.events.kinds import KINDS
+from audit_service.proofs.entry import FORMS, Form, address_text, group_text
+from audit_service.proofs.jcs import LARGEST, jcs
+from audit_service.storage.dialects import is_postgresql
+
+_TIMES = ("recorded_at", "timestamp")
+_TIME_SIZE = 27  # characters of 2026-01-02T03:04:05.000000Z
+
+
+class Event(NamedTuple):
+    """A row: the values of its form's plain fields, and the canonical texts of its groups."""
+
+    seq: int
+    form: Form
+    plain: Sequence[Any]
+    who: bytes
+    where: bytes
+    is_empty: tuple[bool, bool]  # whether all fields of who, and of where, are null
+
+
+class Malformed(NamedTuple):
+    """A row that has no canonical form: nobody who keeps to this program has written it."""
+
+    seq: int
+    kind: str
+    column: str
+    why: str
+
+
+def read_rows(connection: Connection, first: int, last: int) -> list[Event | Malformed]:
+    """Return the rows of all kinds with ``seq`` from *first* to *last*, both included, in its order.
+
+    What is not there is missing in the list; a ``seq`` that is there twice is in it twice.
+    """
+    rows: list[Event | Malformed] = []
+    for kind in KINDS:
+        rows += _table(kind, is_postgresql(connection)).read(connection, first, last)
+    rows.sort(key=lambda row: row.seq)
+    return rows
+
+
+@cache
+def _table(kind: Kind, is_postgres: bool) -> "_Table":  # noqa: FBT001 - it is cached by it
+    return _Table(kind, is_postgres=is_postgres)
+
+
+class _Table:
+    """How the rows of one kind are read."""
+
+    def __init__(self, kind: Kind, *, is_postgres: bool) -> None:
+        form = FORMS[kind.name]
+        self._form, self._is_postgres = form, is_postgres
+        self._names = (*form.plain, *form.who, *form.where)
+        self._who, self._where = len(form.plain), len(form.plain) + len(form.who)
+        self._seq, self._id = form.plain.index("seq"), form.plain.index("id")
+        self._times = [form.plain.index(name) for name in _TIMES]
+        self._details = form.who.index("details") if "details" in form.who else None
+        self._address = form.where.index("remote_addr")
+        columns = ", ".join(map(_postgresql_column, self._names) if is_postgres else self._names)
+        place = "%s" if is_postgres else "?"
+        self._query = f"SELECT {columns} FROM {kind.table} WHERE seq BETWEEN {place} AND {place}"  # noqa: S608
+        self._known_types: set[tuple[type, ...]] = set()
+
+    def read(self, connection: Connection, first: int, last: int) -> Iterator[Event | Malformed]:
+        """Yield the rows, in any order."""
+        for row in connection.exec_driver_sql(self._query, (first, last)):
+            try:
+                yield self._event(row)
+            except _ColumnError as error:
+                yield Malformed(row[self._seq], self._form.kind, *error.args)
+            except ProofError as error:
+                yield Malformed(row[self._seq], self._form.kind, "", str(error))
+
+    def _event(self, row: Sequence[Any]) -> Event:
+        types = tuple(map(type, row))
+        if types not in self._known_types:
+            self._check_types(types)
+        plain, who, where = list(row[: self._who]), list(row[self._who : self._where]), list(row[self._where :])
+        if not self._is_postgres:
+            plain[self._id] = _with_hyphens(plain[self._id])
+        for place in self._times:
+            plain[place] = self._time(self._names[place], plain[place])
+        is_empty = (not any(value is not None for value in who), not any(value is not None for value in where))
+        if self._details is not None and who[self._details] is not None:
+            who[self._details] = _canonical_details(who[self._details])
+        if (address := where[self._address]) is not None:
+            where[self._address] = self._address_text(address)
+        form = self._form
+        texts = group_text(form.who, who), group_text(form.where, where)
+        return Event(plain[self._seq], form, plain, *texts, is_empty)
+
+    def _check_types(self, types: tuple[type, ...]) -> None:
+        for name, type_ in zip(self._names, types, strict=True):
+            if type_ is not (int if name == "seq" else str) and (type_ is not type(None) or name in _NEVER_NULL):
+                raise _ColumnError(name, f"is stored as {type_.__name__}")
+        self._known_types.add(types)
+
+    def _time(self, name: str, text: str) -> str:
+        if not self._is_postgres:
+            if text[10:11] != " ":
+                raise _ColumnError(name, f"is no time: {text[:40]!r}")
+            text = f"{text[:10]}T{text[11:]}Z"
+        if len(text) != _TIME_SIZE:
+            raise _ColumnError(name, f"is no time: {text[:40]!r}")
+        return text
+
+    def _address_text(self, text: str) -> str:
+        canonical = address_text(text)
+        # PostgreSQL has one value for all spellings of an address; in SQLite each is another text.
+        if not self._is_postgres and text != canonical and text != str(ip_address(text)):
+            raise _ColumnError("remote_addr", f"is another spelling of {canonical}: {text!r}")
+        return canonical
+
+
+_NEVER_NULL = ("id", "seq", "timestamp", "recorded_at", "app", "action", "outcome", "exception_type", "fingerprint")
+
+
+class _ColumnError(Exception):
+    """The name of a column, and what is wrong with it."""
+
+
+def _postgresql_column(name: str) -> str:
+    if name in _TIMES:
+        return f"""to_char(timezone('UTC', {name}), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+    return f"{name}::text" if name in ("id", "details") else name  # our connections get addresses as texts
+
+
+def _with_hyphens(text: str) -> str:
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _canonical_details(text: str) -> msgspec.Raw:
+    """Return the canonical JSON of details. PostgreSQL has other spaces, orders and numbers than what was stored."""
+    try:
+        details = json.loads(text, parse_int=_integer, object_pairs_hook=_object, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise _ColumnError("details", f"is no JSON: {error}") from None
+    if not isinstance(details, dict):
+        raise _ColumnError("details", "is no JSON object")
+    return msgspec.Raw(jcs(details))
+
+
+def _integer(digits: str) -> int | float:
+    """Return a number without a fraction: a large float has none in PostgreSQL's JSON, and is an integer there."""
+    number = int(digits) if len(digits) <= 400 else LARGEST + 1  # noqa: PLR2004 - the largest float has 309 digits
+    return number if abs(number) <= LARGEST else float(digits)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON")

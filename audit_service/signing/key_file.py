@@ -1,0 +1,66 @@
+"""The signer's secret key, in a file of its own: one key a line, the current one first.
+
+While the key is changed there are two, and both sign.
+"""
+
+import os
+from pathlib import Path
+
+from audit_service.errors import ProofError, SettingsError
+from audit_service.proofs.keys import SignerKey, new_key, parse_signer
+from audit_service.settings.data_folder import make_file
+
+
+def read_keys(path: Path) -> list[SignerKey]:
+    """Return the keys in the file, the current one first. Raises ``SettingsError``."""
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+        if path.stat().st_mode & 0o077:
+            raise SettingsError(f"others may read the secret key in {str(path)!r}: run chmod 600 on it")
+        keys = [parse_signer(line) for line in lines]
+    except FileNotFoundError:
+        raise SettingsError(
+            f"there is no secret key in {str(path)!r} (AUDIT_SIGNING_KEY_FILE): 'audit-service trail init' makes one; "
+            "if there was one, put it back"
+        ) from None
+    except (OSError, UnicodeDecodeError, ProofError) as error:
+        raise SettingsError(f"the secret key in {str(path)!r} cannot be used: {error}") from None
+    if not keys:
+        raise SettingsError(f"the file {str(path)!r} holds no key")
+    return keys
+
+
+def make_key(path: Path, origin: str) -> SignerKey:
+    """Make the file with a new key for the log *origin*, unless there is one, and return its key.
+
+    Raises ``SettingsError`` if it cannot, or if its key is another log's.
+    """
+    try:
+        make_file(path, f"{new_key(origin).text()}\n".encode())
+    except OSError as error:
+        raise SettingsError(f"the secret key cannot be written to {str(path)!r}: {error.strerror}") from None
+    key = read_keys(path)[0]
+    if key.name != origin:
+        raise SettingsError(f"the key in {str(path)!r} is that of {key.name}, not of {origin}: move it away")
+    return key
+
+
+def write_keys(path: Path, keys: list[SignerKey]) -> None:
+    """Replace the keys in the file. Raises ``OSError``."""
+    replace_file(path, "".join(f"{key.text()}\n" for key in keys).encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put *content* in the place of what a file has: after a crash it has the one or the other. Raises ``OSError``."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

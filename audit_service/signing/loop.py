@@ -1,0 +1,108 @@
+"""The signer at work: a round after the other, until it is told to end."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from audit_service.errors import AuditError, SignerStopped
+from audit_service.proving.log import note_problem, read_log
+from audit_service.settings.table import Settings
+from audit_service.signing.database import Database
+from audit_service.signing.head_file import only_signer
+from audit_service.signing.signer import LogChanged, Signer
+from audit_service.storage.outages import DATABASE_ERRORS, driver_error
+
+logger = logging.getLogger("audit_service.signer")
+
+Progress = Callable[[int, int], None]  # events that are leaves, and events that are not yet
+
+
+def sign_once(database: Database, settings: Settings, *, progress: Progress, trusts_database: bool = False) -> int:
+    """Make leaves of all events, and sign; return the size of the tree.
+
+    Raises ``AuditError`` if another signer works with the same data folder, or the signer must not go on.
+    """
+    with only_signer(settings.make_data_dir()) as is_only:
+        if not is_only:
+            raise AuditError(f"another signer works with {str(settings.data_path)!r}")
+        signer = _open(database, settings, trusts_database=trusts_database)
+        _round(signer, settings.sign_interval, threading.Event(), progress)
+        return signer.size
+
+
+def sign_forever(settings: Settings, stopping: threading.Event, progress: Progress) -> None:
+    """Sign every ``sign_interval`` what is new, until *stopping* is set. No error ends it, but it tells of each once.
+
+    A second signer with the same data folder waits, and goes on when the first one ends.
+    """
+    database = Database(settings.url)
+    try:
+        with suppress(OSError):  # what is wrong with the folder is said by the rounds
+            settings.make_data_dir()
+        told = ""
+        while not stopping.is_set():
+            with only_signer(settings.data_path) as is_only:
+                if is_only:
+                    told = ""
+                    _work(database, settings, stopping, progress)
+                elif not told:
+                    told = f"another signer works with {str(settings.data_path)!r}; this one waits until it ends"
+                    logger.info(told)
+            stopping.wait(settings.sign_interval)
+    finally:
+        database.close()
+
+
+def _work(database: Database, settings: Settings, stopping: threading.Event, progress: Progress) -> None:
+    """Work round by round. After any trouble the signer is opened anew, which compares all that it knows."""
+    signer: Signer | None = None
+    told = ""
+    while not stopping.is_set():
+        try:
+            if signer is None:
+                signer = _open(database, settings)
+                if told:
+                    logger.warning("the signer goes on with %s", signer.log.origin)
+                told = ""
+            _round(signer, settings.sign_interval, stopping, progress)
+        except LogChanged:
+            signer = None
+        except SignerStopped as stop:
+            signer = None
+            if told != str(stop):
+                told = str(stop)
+                logger.critical("the signer has stopped (%s): %s", stop.code, stop)
+                _tell(database, stop)
+        except (AuditError, OSError, *DATABASE_ERRORS) as error:
+            signer = None
+            if told != str(driver_error(error)):
+                told = str(driver_error(error))
+                logger.warning("the signer cannot work now, and tries again: %s", told)
+        stopping.wait(settings.sign_interval)
+
+
+def _open(database: Database, settings: Settings, *, trusts_database: bool = False) -> Signer:
+    return Signer(database, settings.data_path, settings.signing_key_path, trusts_database=trusts_database)
+
+
+def _round(signer: Signer, interval: float, stopping: threading.Event, progress: Progress) -> None:
+    """Take in all that is new. A long round is signed in between."""
+    signed_at = time.monotonic()
+    while left := signer.take_in():
+        progress(signer.size, left)
+        if stopping.is_set():
+            break
+        if time.monotonic() - signed_at > interval:
+            signer.sign()
+            signed_at = time.monotonic()
+    progress(signer.size, 0)
+    signer.sign()
+
+
+def _tell(database: Database, stop: SignerStopped) -> None:
+    """Store why the signer has stopped, for those who ask; if that cannot be done either, only the log has it."""
+    with suppress(AuditError, OSError, *DATABASE_ERRORS), database.write() as connection:
+        if log := read_log(connection):
+            note_problem(connection, log.log_id, stop.code, str(stop))
