@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from audit_service.errors import ProofError
 from audit_service.events.base import Kind
 from audit_service.events.kinds import KINDS
-from audit_service.proofs.entry import FORMS, Form, address_text, group_text
+from audit_service.proofs.entry import FORMS, Form, Group, address_text
 from audit_service.proofs.jcs import LARGEST, jcs
 from audit_service.storage.dialects import is_postgresql
 
@@ -102,7 +102,7 @@ class _Table:
         if (address := where[self._address]) is not None:
             where[self._address] = self._address_text(address)
         form = self._form
-        texts = group_text(form.who, who), group_text(form.where, where)
+        texts = form.group_text(Group.WHO, who), form.group_text(Group.WHERE, where)
         return Event(plain[self._seq], form, plain, *texts, is_empty)
 
     def _check_types(self, types: tuple[type, ...]) -> None:
