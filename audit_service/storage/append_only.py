@@ -1,6 +1,6 @@
 """The triggers that refuse a change of events, and the only way past them: for one table, in one transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
@@ -18,25 +18,27 @@ def may_update(connection: Connection, table: str) -> Iterator[None]:
     """Let the transaction of *connection* update events of *table*; nobody else may, and after it nobody at all.
 
     On PostgreSQL nobody writes into the table until the commit. After an error the transaction has to be rolled back,
-    which brings the trigger back. Raises ``NotConfiguredError`` if the trigger is not there, and what SQLAlchemy
+    which brings the triggers back. Raises ``NotConfiguredError`` if a trigger is not there, and what SQLAlchemy
     raises, on PostgreSQL also when the lock does not come in ``LOCK_TIMEOUT``.
     """
     if is_postgresql(connection):
-        trigger = f"{table}_append_only"
-        found = "SELECT 1 FROM pg_trigger WHERE tgrelid = CAST(:table AS regclass) AND tgname = :trigger"
-        _require(connection.execute(text(found), {"table": table, "trigger": trigger}).scalar(), trigger)
+        names = [f"{table}_append_only", f"{table}_rows_stay"]
+        found = "SELECT tgname FROM pg_trigger WHERE tgrelid = CAST(:table AS regclass) AND tgname = ANY(:names)"
+        _require(names, connection.scalars(text(found), {"table": table, "names": names}))
         connection.execute(text(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT}"))
-        connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}"))
+        for name in names:
+            connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER {name}"))
         yield
-        connection.execute(text(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}"))
+        for name in names:
+            connection.execute(text(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"))
     else:
-        trigger = f"{table}_no_update"
-        found = "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = :trigger"
-        definition = connection.execute(text(found), {"trigger": trigger}).scalar()
-        _require(definition, trigger)
-        connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
+        name = f"{table}_no_update"
+        found = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name = :name"
+        definitions = {row.name: row.sql for row in connection.execute(text(found), {"name": name})}
+        _require([name], definitions)
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
         yield
-        connection.exec_driver_sql(str(definition))
+        connection.exec_driver_sql(definitions[name])
 
 
 def require_owner(connection: Connection, table: str) -> None:
@@ -51,8 +53,8 @@ def require_owner(connection: Connection, table: str) -> None:
         )
 
 
-def _require(found: object, trigger: str) -> None:
-    if not found:
+def _require(names: Iterable[str], found: Iterable[str]) -> None:
+    if missing := sorted(set(names) - set(found)):
         raise NotConfiguredError(
-            f"the database has no trigger {trigger}, which keeps the trail append-only: put it back"
+            f"the database has no trigger {missing[0]}, which keeps the trail append-only: put it back"
         )
