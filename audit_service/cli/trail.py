@@ -94,7 +94,12 @@ def restart(reason: str) -> None:
     is_flag=True,
     help="With --once, when the file that remembers the last checkpoint is lost: take what the database says.",
 )
-@click.option("--parent", type=int, hidden=True, help="End when the process with this id, which started it, ends.")
+@click.option(
+    "--parent",
+    type=click.IntRange(min=1),
+    hidden=True,
+    help="End when the process with this id, which started it, ends.",
+)
 def sign(*, once: bool, trust_database: bool, parent: int | None) -> None:
     """Run the signer of the log: by itself, where AUDIT_SIGNER is off for 'serve', or on another machine."""
     if trust_database and not once:

@@ -58,8 +58,8 @@ class Publisher:
             courier.offer(offer)
 
     def check(self, log_id: str) -> None:
-        """Raise ``SignerStopped``, once, if a witness knows another history of this log."""
-        if stop := self._stopped.pop(log_id, None):
+        """Raise ``SignerStopped`` if a witness knows another history of this log; only another log ends that."""
+        if stop := self._stopped.get(log_id):
             raise stop
 
     def close(self) -> None:
