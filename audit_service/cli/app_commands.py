@@ -3,7 +3,20 @@
 import click
 from flask.cli import with_appcontext
 
-from audit_service.cli import bundle, erase, export, history, imports, server, signals, spool, status, tokens, trail
+from audit_service.cli import (
+    bundle,
+    erase,
+    export,
+    history,
+    imports,
+    server,
+    signals,
+    spool,
+    status,
+    tokens,
+    trail,
+    verify,
+)
 from audit_service.cli.main import OneLineErrors
 
 
@@ -25,3 +38,4 @@ audit.add_command(trail.trail)
 audit.add_command(trail.sign)
 audit.add_command(bundle.bundle)
 audit.add_command(erase.erase)
+audit.add_command(verify.verify)
