@@ -8,6 +8,7 @@ AuditError
 ├── NotConfiguredError  the Flask app in use has no LoginAudit, or the database is not migrated
 ├── ProofError          a proof, a signature or what is signed is not what it has to be
 ├── SignerStopped       the log and what the signer knows of it contradict each other; ``code`` says how
+├── PublishError        a checkpoint could not be put outside of this machine; it is tried again
 ├── AccountError        an account or token command cannot be carried out
 ├── IdTakenError        an event has the id of another one that is stored
 └── AuditUnavailable    an event could not be made durable: no success may be answered
@@ -67,6 +68,10 @@ class SignerStopped(AuditError):  # noqa: N818 - a state, and not always a fault
         """*code* is a word such as ``rollback``; ``docs/proofs.md`` lists them."""
         super().__init__(detail)
         self.code = code
+
+
+class PublishError(AuditError):
+    """The hook or a witness could not take a checkpoint now."""
 
 
 class AccountError(AuditError):

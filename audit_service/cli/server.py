@@ -75,7 +75,7 @@ def serve() -> None:
     settings.signing_key()  # what is missing is said here, once, and not by each worker
     with open_engine() as engine:
         schema.require_newest(engine)
-    address = _free_address(settings.host, settings.port)
+    address = free_address(settings.host, settings.port, "AUDIT_HOST, AUDIT_PORT")
     _record(settings, AdminAction.RECORDING_STARTED)
     signer = _start_signer(settings)
     click.echo(f"serving on http://{settings.host}:{settings.port} (Ctrl-C stops)")
@@ -126,7 +126,7 @@ def _record(settings: Settings, action: AdminAction) -> None:
         recorder.stop()
 
 
-def _free_address(host: str, port: int) -> str:
+def free_address(host: str, port: int, setting: str) -> str:
     """Return the IP address of *host*; raise ``SettingsError`` if there is none, or something listens there already.
 
     Workers whose main process was killed have ``STOP_TIMEOUT`` to end, so a taken port is looked at again for as long.
@@ -138,7 +138,7 @@ def _free_address(host: str, port: int) -> str:
         except OSError as error:
             waited = time.monotonic() - begun
             if error.errno != errno.EADDRINUSE or waited > PORT_PATIENCE:
-                message = f"cannot listen on {host} port {port} (AUDIT_HOST, AUDIT_PORT): {error.strerror}"
+                message = f"cannot listen on {host} port {port} ({setting}): {error.strerror}"
                 raise SettingsError(message) from None
             if waited > 1 and not is_said:
                 click.echo(f"port {port} is taken; waiting {PORT_PATIENCE} s for workers that may be ending", err=True)

@@ -20,6 +20,10 @@ class Signature(msgspec.Struct, frozen=True):
     key_id: int
     data: bytes
 
+    def line(self) -> str:
+        """Return the line, with its newline."""
+        return f"{DASH}{self.name} {b64encode(self.key_id.to_bytes(ID_SIZE) + self.data).decode()}\n"
+
 
 class Note(msgspec.Struct, frozen=True):
     """A text, which ends with a newline, and its signatures, each key's first."""
@@ -29,11 +33,7 @@ class Note(msgspec.Struct, frozen=True):
 
     def __bytes__(self) -> bytes:
         """Return the note as it is stored and sent."""
-        lines = [
-            f"{DASH}{each.name} {b64encode(each.key_id.to_bytes(ID_SIZE) + each.data).decode()}\n"
-            for each in self.signatures
-        ]
-        return f"{self.text}\n{''.join(lines)}".encode()
+        return f"{self.text}\n{''.join(each.line() for each in self.signatures)}".encode()
 
 
 def sign(text: str, *keys: SignerKey) -> Note:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from audit_service.signing.key_file import replace_file
+from audit_service.settings.data_folder import replace_file
 
 _PREFIX = "trail-head-"
 

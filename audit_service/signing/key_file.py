@@ -3,12 +3,11 @@
 While the key is changed there are two, and both sign.
 """
 
-import os
 from pathlib import Path
 
 from audit_service.errors import ProofError, SettingsError
 from audit_service.proofs.keys import SignerKey, new_key, parse_signer
-from audit_service.settings.data_folder import make_file
+from audit_service.settings.data_folder import make_file, replace_file
 
 
 def read_keys(path: Path) -> list[SignerKey]:
@@ -48,19 +47,3 @@ def make_key(path: Path, origin: str) -> SignerKey:
 def write_keys(path: Path, keys: list[SignerKey]) -> None:
     """Replace the keys in the file. Raises ``OSError``."""
     replace_file(path, "".join(f"{key.text()}\n" for key in keys).encode())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put *content* in the place of what a file has: after a crash it has the one or the other. Raises ``OSError``."""
-    draft = path.with_name(f".{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

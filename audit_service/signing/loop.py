@@ -11,6 +11,8 @@ from audit_service.proving.log import note_problem, read_log
 from audit_service.settings.table import Settings
 from audit_service.signing.database import Database
 from audit_service.signing.head_file import only_signer
+from audit_service.signing.outlet import Offer
+from audit_service.signing.publish import Publisher
 from audit_service.signing.signer import LogChanged, Signer
 from audit_service.storage.outages import DATABASE_ERRORS, driver_error
 
@@ -38,6 +40,7 @@ def sign_forever(settings: Settings, stopping: threading.Event, progress: Progre
     A second signer with the same data folder waits, and goes on when the first one ends.
     """
     database = Database(settings.url)
+    publisher = Publisher(settings)
     try:
         with suppress(OSError):  # what is wrong with the folder is said by the rounds
             settings.make_data_dir()
@@ -46,16 +49,19 @@ def sign_forever(settings: Settings, stopping: threading.Event, progress: Progre
             with only_signer(settings.data_path) as is_only:
                 if is_only:
                     told = ""
-                    _work(database, settings, stopping, progress)
+                    _work(database, settings, stopping, progress, publisher)
                 elif not told:
                     told = f"another signer works with {str(settings.data_path)!r}; this one waits until it ends"
                     logger.info(told)
             stopping.wait(settings.sign_interval)
     finally:
+        publisher.close()
         database.close()
 
 
-def _work(database: Database, settings: Settings, stopping: threading.Event, progress: Progress) -> None:
+def _work(
+    database: Database, settings: Settings, stopping: threading.Event, progress: Progress, publisher: Publisher
+) -> None:
     """Work round by round. After any trouble the signer is opened anew, which compares all that it knows."""
     signer: Signer | None = None
     told = ""
@@ -66,7 +72,10 @@ def _work(database: Database, settings: Settings, stopping: threading.Event, pro
                 if told:
                     logger.warning("the signer goes on with %s", signer.log.origin)
                 told = ""
+            publisher.check(signer.log.log_id)
             _round(signer, settings.sign_interval, stopping, progress)
+            if checkpoint := signer.checkpoint:
+                publisher.publish(Offer(signer.log.log_id, checkpoint.size, checkpoint.note))
         except LogChanged:
             signer = None
         except SignerStopped as stop:

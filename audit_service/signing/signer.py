@@ -32,6 +32,7 @@ from audit_service.storage.models import TrailHead
 
 logger = logging.getLogger("audit_service.signer")
 
+WITNESS_PROBLEMS = ("witness_rollback", "witness_fork")
 CHUNK = 10_000  # events that become leaves in one transaction
 RESTART = "'audit-service trail restart --reason TEXT' begins a new log with what is there, and says so in the trail"
 
@@ -58,10 +59,12 @@ class Signer:
             self.log = _log_of(connection, folder)
             self._keys = _keys_of(self.log, key_file)
             self._head_file = HeadFile(folder, self.log.log_id)
+            _check_witnesses(self.log, trusts_database=trusts_database)
             newest = read_checkpoint(connection, self.log.log_id)
             head = self._remembered(newest, trusts_database=trusts_database)
             self._edge = _edge_of(connection, self.log, head, newest)
         self.signed: int | None = None if newest is None or newest.size != head.size else head.size
+        self.checkpoint = newest if self.signed is not None else None  # the last one that it stands for
         if self.log.problem:
             with database.write() as connection:
                 note_problem(connection, self.log.log_id, None, None)
@@ -118,7 +121,7 @@ class Signer:
         with suppress(IntegrityError), self._database.write() as connection:  # stored already, before a crash
             row = {"log_id": self.log.log_id, "size": stored.size, "signed_at": stored.signed_at, "note": note.decode()}
             connection.execute(insert(TrailCheckpoint).values(**row))
-        self.signed = checkpoint.size
+        self.signed, self.checkpoint = checkpoint.size, stored
         if len(self._keys) > 1:  # the old one has signed the change, and is not needed any more
             self._keys = self._keys[:1]
             write_keys(self._key_file, self._keys)
@@ -168,6 +171,12 @@ def _keys_of(log: Log, key_file: Path) -> list[SignerKey]:
                 f"back. {RESTART}",
             )
     return keys
+
+
+def _check_witnesses(log: Log, *, trusts_database: bool) -> None:
+    """Stay stopped if a witness knows another history: nothing here can show that it does not any more."""
+    if log.problem in WITNESS_PROBLEMS and not trusts_database:
+        raise SignerStopped(log.problem, str(log.problem_detail))
 
 
 def _edge_of(connection: Connection, log: Log, head: Checkpoint, newest: StoredCheckpoint | None) -> Edge:
