@@ -11,7 +11,10 @@ import click
 import msgspec
 
 from audit_service.cli.table import lines_of
+from audit_service.events.kinds import erased_fields
 from audit_service.vocabulary import Action, Outcome
+
+ERASED = "(erased)"  # in the place of what was
 
 _WHAT = ("kind", "action", "outcome", "reason", "target", "exception_type", "endpoint")  # those that an event has
 _AGO = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"), (timedelta(seconds=1), "s"))
@@ -52,10 +55,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         if column == "timestamp":
             return f"{self.time(item.timestamp)} ({ago(item.timestamp, now)})"
         if column == "who":
-            return getattr(item, "username", None) or getattr(item, "actor", None)
+            name = getattr(item, "username", None) or getattr(item, "actor", None)
+            return ERASED if name is None and erased_fields(item) else name
         if column == "what":
             return " ".join(filter(None, (getattr(item, name, None) for name in _WHAT)))
-        return getattr(item, column)
+        content = getattr(item, column)
+        return ERASED if content is None and column in erased_fields(item) else content
 
     def time(self, time: datetime) -> str:
         """Return *time* in the zone, to the second."""

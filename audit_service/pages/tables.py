@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.context import Viewer
 from audit_service.events.base import NewEvent
+from audit_service.events.kinds import erased_fields
 from audit_service.pages.blueprint import page
 from audit_service.pages.devices import device
 from audit_service.pages.forms import label
@@ -31,12 +33,20 @@ def table_values() -> dict[str, Any]:
     return {
         "address_of": address_of,
         "device": device,
+        "erased": erased,
         "isolated": isolated,
         "label": label,
         "now": datetime.now(UTC),
         "quoted": quoted,
         "spans": _spans(),
     }
+
+
+def erased(name: str, item: NewEvent) -> Markup:
+    """Return what is shown for the field *name* of *item* if it is null because it was erased; else nothing."""
+    if name not in erased_fields(item):
+        return Markup("")
+    return Markup('<span class="muted">{}</span>').format(gettext("(erased)"))
 
 
 def as_json(item: NewEvent) -> str:
