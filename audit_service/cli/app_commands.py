@@ -3,7 +3,7 @@
 import click
 from flask.cli import with_appcontext
 
-from audit_service.cli import export, history, imports, server, signals, spool, status, tokens, trail
+from audit_service.cli import erase, export, history, imports, server, signals, spool, status, tokens, trail
 from audit_service.cli.main import OneLineErrors
 
 
@@ -23,3 +23,4 @@ audit.add_command(imports.import_)
 audit.add_command(spool.spool)
 audit.add_command(trail.trail)
 audit.add_command(trail.sign)
+audit.add_command(erase.erase)

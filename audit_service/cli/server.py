@@ -11,9 +11,13 @@ import click
 from audit_service.access.accounts import add_account, list_accounts
 from audit_service.access.tokens import add_token
 from audit_service.cli.connection import actor, app_fault, change, current_settings, is_made_elsewhere, open_engine
-from audit_service.errors import AccountError, AuditUnavailable, SettingsError
+from audit_service.cli.trail import echo_key
+from audit_service.errors import AccountError, AuditError, AuditUnavailable, SettingsError
 from audit_service.serving.parent import STOP_TIMEOUT
 from audit_service.settings.table import Settings
+from audit_service.signing.database import Database
+from audit_service.signing.lifecycle import start_log
+from audit_service.signing.process import SignerProcess
 from audit_service.storage import schema
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import AdminAction, Role, Scope
@@ -73,6 +77,7 @@ def serve() -> None:
         schema.require_newest(engine)
     address = free_address(settings.host, settings.port, "AUDIT_HOST, AUDIT_PORT")
     _record(settings, AdminAction.RECORDING_STARTED)
+    signer = _start_signer(settings)
     click.echo(f"serving on http://{settings.host}:{settings.port} (Ctrl-C stops)")
     server = make_server(
         "audit_service.app:create_worker", address, settings.port, workers=settings.workers, threads=settings.threads
@@ -80,7 +85,32 @@ def serve() -> None:
     try:
         server.serve()
     finally:  # it exits when its workers end again and again
-        _record(settings, AdminAction.RECORDING_STOPPED)
+        try:
+            _record(settings, AdminAction.RECORDING_STOPPED)
+        finally:
+            if signer:
+                signer.stop()
+
+
+def _start_signer(settings: Settings) -> SignerProcess | None:
+    """Start the signer; on the first start of all begin the log, and print its key.
+
+    A machine without the key, one of several, signs nothing.
+    """
+    if settings.signer == "off":
+        return None
+    database = Database(settings.url)
+    try:
+        started = start_log(database, settings.signing_key_path, settings.trail_origin, by=actor())
+    except AuditError as error:
+        click.echo(f"Warning: this machine signs nothing (AUDIT_SIGNER): {error}", err=True)
+        return None
+    finally:
+        database.close()
+    if started.is_new:
+        click.echo(f"began the log {started.log.origin}")
+        echo_key(started.key)
+    return SignerProcess()
 
 
 def _record(settings: Settings, action: AdminAction) -> None:

@@ -15,6 +15,7 @@ from audit_service.cli.text import TEXT
 from audit_service.errors import NotConfiguredError
 from audit_service.proofs.keys import SignerKey
 from audit_service.proving.log import read_checkpoint, read_log
+from audit_service.serving.parent import end_with_parent
 from audit_service.signing import lifecycle
 from audit_service.signing.database import Database
 from audit_service.signing.key_file import read_keys
@@ -93,12 +94,14 @@ def restart(reason: str) -> None:
     is_flag=True,
     help="With --once, when the file that remembers the last checkpoint is lost: take what the database says.",
 )
-def sign(*, once: bool, trust_database: bool) -> None:
+@click.option("--parent", type=int, hidden=True, help="End when the process with this id, which started it, ends.")
+def sign(*, once: bool, trust_database: bool, parent: int | None) -> None:
     """Run the signer of the log: by itself, where AUDIT_SIGNER is off for 'serve', or on another machine."""
     if trust_database and not once:
         raise click.UsageError("--trust-database goes with --once")
     settings = current_settings()
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    logging.getLogger("audit_service").setLevel(logging.INFO)
     with _database() as database:
         lifecycle.start_log(database, settings.signing_key_path, settings.trail_origin, by=actor())
         if once:
@@ -110,6 +113,9 @@ def sign(*, once: bool, trust_database: bool) -> None:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
+    if parent:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both, and the parent ends it last
+        end_with_parent(parent)
     sign_forever(settings, stopping, _progress())
 
 

@@ -41,11 +41,11 @@ SENTENCES = {
     AdminAction.HISTORY_EXPORTED: later("%(actor)s exported %(target)s"),
     AdminAction.EVENTS_IMPORTED: later("%(actor)s imported %(events)s events from %(target)s"),
     AdminAction.ACCESS_REFUSED: later("%(actor)s was refused %(target)s"),
-    AdminAction.DATA_ERASED: later("%(actor)s erased personal data from %(rows)s events"),
+    AdminAction.PERSONAL_DATA_ERASED: later("%(actor)s erased personal data from %(rows)s events"),
     AdminAction.LOG_STARTED: later("%(actor)s began the log %(target)s"),
     AdminAction.LOG_RESTARTED: later("%(actor)s began the log %(target)s instead of %(from)s: %(reason)s"),
-    AdminAction.KEY_ROTATED: later("%(actor)s changed the key of the log %(target)s"),
-    AdminAction.HEAD_TRUSTED: later("%(actor)s let the signer go on without the checkpoint that it remembered"),
+    AdminAction.SIGNING_KEY_ROTATED: later("%(actor)s changed the key of the log %(target)s"),
+    AdminAction.LOG_HEAD_TRUSTED: later("%(actor)s let the signer go on without the checkpoint that it remembered"),
     AdminAction.RECORDING_STARTED: later("%(actor)s started the recording of %(target)s"),
     AdminAction.RECORDING_STOPPED: later("%(actor)s stopped the recording of %(target)s"),
 }
@@ -85,7 +85,9 @@ def rest(item: AdminItem) -> list[tuple[str, str]]:
 
 
 def _names(item: AdminItem) -> list[str]:
-    return [name for name in (*_WORDS, "events") if f"%({name})s" in SENTENCES[AdminAction(item.action)]]
+    return [
+        name for name in (*_WORDS, "events", "rows", "reason") if f"%({name})s" in SENTENCES[AdminAction(item.action)]
+    ]
 
 
 def _detail(item: AdminItem, name: str) -> Markup:

@@ -35,12 +35,16 @@ class Group(StrEnum):
 
 
 class Form(msgspec.Struct, frozen=True):
-    """Which fields of a kind of event are in its entry as they are, and which in a group's commitment; each sorted."""
+    """Which fields of a kind of event are in its entry as they are, and which in a group's commitment; each sorted.
+
+    Fields that came ``later`` are left out where they are null: so they are in no entry of an older event.
+    """
 
     kind: str
     plain: tuple[str, ...]
     who: tuple[str, ...]
     where: tuple[str, ...]
+    later: frozenset[str]
     template: dict[str, Any]  # the entry without its values, in its order
 
     def entry(self, plain: Sequence[Any], who: bytes, where: bytes) -> bytes:
@@ -48,21 +52,43 @@ class Form(msgspec.Struct, frozen=True):
         fields = self.template.copy()
         fields.update(zip(self.plain, plain, strict=True))
         fields[Group.WHERE], fields[Group.WHO] = where.hex(), who.hex()
-        return _encoded(fields)
+        return self._encoded(fields)
+
+    def group_text(self, group: Group, values: Sequence[Any]) -> bytes:
+        """Return the canonical JSON of the fields of *group*, which its commitment is to.
+
+        A value is a text, null, or canonical JSON as ``msgspec.Raw``. Raises ``ProofError`` for what is no Unicode.
+        """
+        return self._encoded(dict(zip(self.fields(group), values, strict=True)))
 
     def fields(self, group: Group) -> tuple[str, ...]:
         """Return the names of the fields of *group*."""
         return self.who if group is Group.WHO else self.where
 
+    def _encoded(self, fields: dict[str, Any]) -> bytes:
+        for name in self.later:
+            if fields.get(name, "") is None:
+                del fields[name]
+        try:
+            return _encode(fields)
+        except UnicodeEncodeError:
+            raise ProofError("a field is no Unicode text") from None
+
 
 _COMMON = ("app", "id", "recorded_at", "seq", "timestamp")
 
+# Fields that came after version 1, by the kind of event and where they belong: ``plain``, ``who`` or ``where``.
+LATER: dict[tuple[str, str], tuple[str, ...]] = {
+    # none yet
+}
+
 
 def _form(kind: str, plain: tuple[str, ...], who: tuple[str, ...], where: tuple[str, ...]) -> Form:
-    plain = tuple(sorted(_COMMON + plain))
-    names = sorted((*plain, "kind", "v", *Group))
-    template = dict.fromkeys(names) | {"kind": kind, "v": VERSION}
-    return Form(kind, plain, tuple(sorted(who)), tuple(sorted(where)), template)
+    later = {place: LATER.get((kind, place), ()) for place in ("plain", "who", "where")}
+    plain = tuple(sorted(_COMMON + plain + later["plain"]))
+    template = dict.fromkeys(sorted((*plain, "kind", "v", *Group))) | {"kind": kind, "v": VERSION}
+    who, where = tuple(sorted(who + later["who"])), tuple(sorted(where + later["where"]))
+    return Form(kind, plain, who, where, frozenset().union(*later.values()), template)
 
 
 FORMS = {
@@ -88,21 +114,6 @@ FORMS = {
 def missing_entry(seq: int) -> bytes:
     """Return the entry that stands for an event that is declared to be missing."""
     return jcs({"kind": MISSING, "seq": seq, "v": VERSION})
-
-
-def group_text(names: Sequence[str], values: Sequence[Any]) -> bytes:
-    """Return the canonical JSON of a group's fields, which its commitment is to.
-
-    A value is a text, null, or canonical JSON as ``msgspec.Raw``. Raises ``ProofError`` for what is no Unicode.
-    """
-    return _encoded(dict(zip(names, values, strict=True)))
-
-
-def _encoded(fields: dict[str, Any]) -> bytes:
-    try:
-        return _encode(fields)
-    except UnicodeEncodeError:
-        raise ProofError("a field is no Unicode text") from None
 
 
 def commitment(group: Group, text: bytes, opening: bytes) -> bytes:

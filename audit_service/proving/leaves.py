@@ -1,10 +1,10 @@
 """Leaves of the tree: an event with its openings, one that was erased, and one that is declared missing."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from audit_service.proofs.entry import OPENING_SIZE, Group, commitment
 from audit_service.proving.rows import Event
@@ -48,14 +48,32 @@ def without_erased(openings: bytes, erased: Mapping[Group, bytes]) -> bytes:
 
 def read_leaves(connection: Connection, first: int, last: int) -> dict[int, StoredLeaf]:
     """Return the stored leaves of events from *first* to *last*, both included, by ``seq``."""
-    query = select(TrailLeaf.seq, TrailLeaf.hash, TrailLeaf.opening).where(TrailLeaf.seq.between(first, last))
-    return {row.seq: StoredLeaf(row.hash, row.opening) for row in connection.execute(query)}
+    return _leaves(connection, TrailLeaf.seq.between(first, last))
+
+
+def read_leaves_of(connection: Connection, seqs: Sequence[int]) -> dict[int, StoredLeaf]:
+    """Return the stored leaves of the events *seqs*, by ``seq``."""
+    return _leaves(connection, TrailLeaf.seq.in_(seqs))
 
 
 def read_erasures(connection: Connection, first: int, last: int) -> dict[int, dict[Group, bytes]]:
     """Return the commitments of what was erased from events from *first* to *last*, both included, by ``seq``."""
-    query = select(TrailErasure.seq, TrailErasure.field_group, TrailErasure.commitment)
+    return _erasures(connection, TrailErasure.seq.between(first, last))
+
+
+def read_erasures_of(connection: Connection, seqs: Sequence[int]) -> dict[int, dict[Group, bytes]]:
+    """Return the commitments of what was erased from the events *seqs*, by ``seq``."""
+    return _erasures(connection, TrailErasure.seq.in_(seqs))
+
+
+def _leaves(connection: Connection, which: ColumnElement[bool]) -> dict[int, StoredLeaf]:
+    query = select(TrailLeaf.seq, TrailLeaf.hash, TrailLeaf.opening).where(which)
+    return {row.seq: StoredLeaf(row.hash, row.opening) for row in connection.execute(query)}
+
+
+def _erasures(connection: Connection, which: ColumnElement[bool]) -> dict[int, dict[Group, bytes]]:
+    query = select(TrailErasure.seq, TrailErasure.field_group, TrailErasure.commitment).where(which)
     found: dict[int, dict[Group, bytes]] = {}
-    for row in connection.execute(query.where(TrailErasure.seq.between(first, last))):
+    for row in connection.execute(query):
         found.setdefault(row.seq, {})[Group(row.field_group)] = row.commitment
     return found

@@ -4,7 +4,7 @@ A row is read as strictly as the form is: a value in any other type or spelling 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from ipaddress import ip_address
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from audit_service.errors import ProofError
 from audit_service.events.base import Kind
 from audit_service.events.kinds import KINDS
-from audit_service.proofs.entry import FORMS, Form, address_text, group_text
+from audit_service.proofs.entry import FORMS, Form, Group, address_text
 from audit_service.proofs.jcs import LARGEST, jcs
 from audit_service.storage.dialects import is_postgresql
 
@@ -55,6 +55,11 @@ def read_rows(connection: Connection, first: int, last: int) -> list[Event | Mal
     return rows
 
 
+def read_rows_of(connection: Connection, kind: Kind, seqs: Sequence[int]) -> Iterator[Event | Malformed]:
+    """Yield the rows of one kind with one of these *seqs*, in any order."""
+    return _table(kind, is_postgresql(connection)).read_some(connection, seqs)
+
+
 @cache
 def _table(kind: Kind, is_postgres: bool) -> "_Table":  # noqa: FBT001 - it is cached by it
     return _Table(kind, is_postgres=is_postgres)
@@ -74,12 +79,22 @@ class _Table:
         self._address = form.where.index("remote_addr")
         columns = ", ".join(map(_postgresql_column, self._names) if is_postgres else self._names)
         place = "%s" if is_postgres else "?"
+        some = "= ANY(%s)" if is_postgres else "IN (SELECT value FROM json_each(?))"
         self._query = f"SELECT {columns} FROM {kind.table} WHERE seq BETWEEN {place} AND {place}"  # noqa: S608
+        self._query_some = f"SELECT {columns} FROM {kind.table} WHERE seq {some}"  # noqa: S608
         self._known_types: set[tuple[type, ...]] = set()
 
     def read(self, connection: Connection, first: int, last: int) -> Iterator[Event | Malformed]:
         """Yield the rows, in any order."""
-        for row in connection.exec_driver_sql(self._query, (first, last)):
+        return self._events(connection.exec_driver_sql(self._query, (first, last)))
+
+    def read_some(self, connection: Connection, seqs: Sequence[int]) -> Iterator[Event | Malformed]:
+        """Yield the rows with one of these *seqs*, in any order."""
+        parameter = list(seqs) if self._is_postgres else json.dumps(list(seqs))
+        return self._events(connection.exec_driver_sql(self._query_some, (parameter,)))
+
+    def _events(self, rows: Iterable[Sequence[Any]]) -> Iterator[Event | Malformed]:
+        for row in rows:
             try:
                 yield self._event(row)
             except _ColumnError as error:
@@ -102,7 +117,7 @@ class _Table:
         if (address := where[self._address]) is not None:
             where[self._address] = self._address_text(address)
         form = self._form
-        texts = group_text(form.who, who), group_text(form.where, where)
+        texts = form.group_text(Group.WHO, who), form.group_text(Group.WHERE, where)
         return Event(plain[self._seq], form, plain, *texts, is_empty)
 
     def _check_types(self, types: tuple[type, ...]) -> None:

@@ -17,10 +17,8 @@ from audit_service.proofs.merkle import (
     node_hash,
     root,
 )
+from audit_service.proofs.tile_path import BITS, WIDTH, Tile
 from audit_service.storage.log_models import TrailLeaf, TrailTile
-
-BITS = 8
-WIDTH = 1 << BITS  # hashes of a full tile
 
 
 class Edge:
@@ -104,6 +102,10 @@ class StoredTree:
         if len(found) != end - first:
             raise ProofError(f"the tree lacks hashes {first} to {end - 1} of level {level}")
         return list(found)
+
+    def tile(self, tile: Tile) -> bytes:
+        """Return the hashes of a *tile*, one after the other. Raises ``ProofError`` if one is missing."""
+        return b"".join(self.hashes(tile.level, tile.number * WIDTH, tile.end))
 
     def _tile(self, level: int, number: int) -> Sequence[bytes]:
         key = level, number

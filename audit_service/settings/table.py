@@ -180,8 +180,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         _choice(
             "on",
             "off",
-            meaning="let `serve` start the signer, by which a change of the history can be proven; `off`: nothing signs, "
-            "unless `audit-service sign` runs elsewhere",
+            meaning="let `serve` start the signer, by which a change of the history can be proven; `off`: nothing "
+            "signs, unless `audit-service sign` runs elsewhere",
         ),
     ] = "on"
     sign_interval: Annotated[

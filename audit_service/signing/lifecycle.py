@@ -57,7 +57,7 @@ def rotate_key(database: Database, key_file: Path, *, by: Actor) -> SignerKey:
     key = new_key(log.origin)
     details = {"from": str(keys[0].verifier), "to": str(key.verifier)}
     with database.write() as connection:
-        append_within(connection, [by.did(AdminAction.KEY_ROTATED, log.origin, details)])
+        append_within(connection, [by.did(AdminAction.SIGNING_KEY_ROTATED, log.origin, details)])
         write_keys(key_file, [key, *keys])
     return key
 
@@ -97,7 +97,7 @@ def restart_log(database: Database, key_file: Path, name: str, reason: str, *, b
 def note_trust(database: Database, *, by: Actor) -> None:
     """Store that the signer goes on without what it remembered outside the database."""
     with database.write() as connection:
-        append_within(connection, [by.did(AdminAction.HEAD_TRUSTED)])
+        append_within(connection, [by.did(AdminAction.LOG_HEAD_TRUSTED)])
 
 
 def new_origin(name: str) -> str:

@@ -90,6 +90,10 @@ def _work(
                 told = str(driver_error(error))
                 logger.warning("the signer cannot work now, and tries again: %s", told)
         stopping.wait(settings.sign_interval)
+    if signer:  # what was recorded at the end is signed, too
+        with suppress(AuditError, LogChanged, OSError, *DATABASE_ERRORS):
+            signer.take_in()
+            signer.sign()
 
 
 def _open(database: Database, settings: Settings, *, trusts_database: bool = False) -> Signer:

@@ -9,6 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from audit_service.storage.schema import require_told
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
@@ -22,6 +24,8 @@ ERASABLE = (
     ("error_events", "traceback", sa.Text(), "TEXT"),
     ("admin_events", "actor", sa.String(255), "VARCHAR(255)"),
 )
+
+LOST = {"checkpoints of the log": "SELECT count(*) FROM trail_checkpoints"}
 
 
 def upgrade() -> None:
@@ -85,6 +89,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    require_told(revision, LOST)
     for table in ("confirmations", "checkpoints", "erasures", "tiles", "leaves", "log"):
         op.drop_table(f"trail_{table}")
     set_nullable(is_nullable=False)

@@ -15,7 +15,6 @@ from audit_service.proofs.entry import (
     Group,
     address_text,
     commitment,
-    group_text,
     missing_entry,
 )
 from audit_service.proofs.jcs import jcs
@@ -43,7 +42,7 @@ LOGIN: dict[str, Any] = {
 
 def commitments(event: dict[str, Any]) -> tuple[bytes, bytes]:
     form = FORMS["login"]
-    who, where = (group_text(names, [event[name] for name in names]) for names in (form.who, form.where))
+    who, where = (form.group_text(group, [event[name] for name in form.fields(group)]) for group in Group)
     return commitment(Group.WHO, who, WHO), commitment(Group.WHERE, where, WHERE)
 
 
