@@ -74,8 +74,7 @@ def _work(
                 told = ""
             publisher.check(signer.log.log_id)
             _round(signer, settings.sign_interval, stopping, progress)
-            if checkpoint := signer.checkpoint:
-                publisher.publish(Offer(signer.log.log_id, checkpoint.size, checkpoint.note))
+            _publish(signer, publisher)
         except LogChanged:
             signer = None
         except SignerStopped as stop:
@@ -94,6 +93,11 @@ def _work(
         with suppress(AuditError, LogChanged, OSError, *DATABASE_ERRORS):
             signer.take_in()
             signer.sign()
+
+
+def _publish(signer: Signer, publisher: Publisher) -> None:
+    if checkpoint := signer.checkpoint:
+        publisher.publish(Offer(signer.log.log_id, checkpoint.size, checkpoint.note))
 
 
 def _open(database: Database, settings: Settings, *, trusts_database: bool = False) -> Signer:

@@ -138,7 +138,7 @@ class _Courier(threading.Thread):
             with _read(self._url) as connection:
                 self._last = read_confirmation(connection, offer.log_id, self._outlet.name)
             self._log_id = offer.log_id
-            if self._last:
+            if self._last and not self._outlet.is_asked_at_start:
                 age = (datetime.now(UTC) - self._last.confirmed_at).total_seconds()
                 self._taken_at = time.monotonic() - max(age, 0.0)
                 return  # to wait until it is due
