@@ -3,7 +3,6 @@
 import click
 from flask.cli import with_appcontext
 
-from audit_service.cli import erase, export, history, imports, server, signals, spool, status, tokens, trail, verify
 from audit_service.cli import (
     bundle,
     erase,

@@ -107,45 +107,6 @@ class _Work:
         with suppress(AuditError, OSError, *DATABASE_ERRORS), self._database.write() as connection:
             if log := read_log(connection):
                 note_problem(connection, log.log_id, error.code, str(error))
-def _work(
-    database: Database, settings: Settings, stopping: threading.Event, progress: Progress, publisher: Publisher
-) -> None:
-    """Work round by round. After any trouble the signer is opened anew, which compares all that it knows."""
-    signer: Signer | None = None
-    told = ""
-    while not stopping.is_set():
-        try:
-            if signer is None:
-                signer = _open(database, settings)
-                if told:
-                    logger.warning("the signer goes on with %s", signer.log.origin)
-                told = ""
-            publisher.check(signer.log.log_id)
-            _round(signer, settings.sign_interval, stopping, progress)
-            _publish(signer, publisher)
-        except LogChanged:
-            signer = None
-        except SignerStopped as stop:
-            signer = None
-            if told != str(stop):
-                told = str(stop)
-                logger.critical("the signer has stopped (%s): %s", stop.code, stop)
-                _tell(database, stop)
-        except (AuditError, OSError, *DATABASE_ERRORS) as error:
-            signer = None
-            if told != str(driver_error(error)):
-                told = str(driver_error(error))
-                logger.warning("the signer cannot work now, and tries again: %s", told)
-        stopping.wait(settings.sign_interval)
-    if signer:  # what was recorded at the end is signed, too
-        with suppress(AuditError, LogChanged, OSError, *DATABASE_ERRORS):
-            signer.take_in()
-            signer.sign()
-
-
-def _publish(signer: Signer, publisher: Publisher) -> None:
-    if checkpoint := signer.checkpoint:
-        publisher.publish(Offer(signer.log.log_id, checkpoint.size, checkpoint.note))
 
 
 def _open(database: Database, settings: Settings, *, trusts_database: bool = False) -> Signer:
