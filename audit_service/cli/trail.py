@@ -149,7 +149,9 @@ def echo_key(made: SignerKey) -> None:
 def _database() -> Iterator[Database]:
     with open_engine() as engine:
         require_newest(engine)
-    database = Database(current_settings().url)
+    settings = current_settings()
+    settings.make_data_dir()  # for the key and the head file
+    database = Database(settings.url)
     try:
         yield database
     finally:
