@@ -15,7 +15,7 @@ from werkzeug.exceptions import Gone, InternalServerError, NotFound
 
 from audit_service.api.operations import Access, Answer, log_blueprint, operation
 from audit_service.context import Viewer, current_context, end_reading
-from audit_service.errors import ParameterError, ProofError
+from audit_service.errors import ProofError
 from audit_service.proofs.tile_path import ENTRIES_PATH, TILE_PATH, WIDTH, Tile, parse_entries, parse_tile
 from audit_service.proving.given import cosigned, read_given, snapshot
 from audit_service.proving.log import Log, StoredCheckpoint, read_checkpoint, read_log
@@ -154,7 +154,7 @@ def show_consistency(_viewer: Viewer, sizes: TwoSizes) -> Response:
         if max(new, sizes.old) > signed:
             raise NotFound(f"the newest checkpoint is of the size {signed}")
         if sizes.old > new:
-            raise ParameterError("old", "old must be no larger than new")
+            raise NotFound(f"no tree of {sizes.old} is the beginning of one of {new}")
         hashes = StoredTree(connection).consistency_proof(sizes.old, new) if sizes.old else []
     return _file("".join(f"{b64encode(each).decode()}\n" for each in hashes).encode(), TEXT)
 

@@ -10,7 +10,7 @@ import click
 from audit_service.cli.connection import current_settings, open_session
 from audit_service.cli.looks import record_look
 from audit_service.cli.options import Zone, json_option, options, read_options
-from audit_service.cli.show import ERASED, View, ago, echo_json, echo_span
+from audit_service.cli.show import ERASED, View, echo_json, echo_span
 from audit_service.cli.table import echo_table
 from audit_service.cli.text import TEXT
 from audit_service.events.logins import LOGINS, LoginFilters
@@ -21,6 +21,7 @@ from audit_service.history.parameters import Idle, Most, Name, Span
 from audit_service.history.sessions import live_sessions
 from audit_service.history.summary import summarise
 from audit_service.history.summing import By, Count, Summary, Summing
+from audit_service.values.when import ago
 from audit_service.vocabulary import AdminAction
 
 

@@ -9,6 +9,7 @@ import click
 
 from audit_service.cli import (
     accounts,
+    bundle,
     demo,
     erase,
     export,
@@ -92,6 +93,7 @@ main.add_command(imports.import_)
 main.add_command(spool.spool)
 main.add_command(trail.trail)
 main.add_command(trail.sign)
+main.add_command(bundle.bundle)
 main.add_command(erase.erase)
 main.add_command(witness.witness)
 main.add_command(verify.verify)

@@ -15,6 +15,7 @@ from audit_service.pages.devices import device
 from audit_service.pages.forms import label
 from audit_service.pages.links import address_of
 from audit_service.pages.listing import SIZES, Listing, quoted
+from audit_service.pages.proofs import reach
 from audit_service.web.display import isolated, zone
 from audit_service.web.language import gettext
 
@@ -23,9 +24,8 @@ Quick = tuple[str, dict[str, Any]]  # words, and the parameters that they change
 
 def list_page(template: str, viewer: Viewer, listing: Listing, **values: Any) -> AnyResponse:
     """Answer with the page of a *listing*, 400 if something is wrong with what is asked."""
-    return page(
-        template, viewer, 400 if listing.error else 200, listing=listing, sizes=SIZES, **table_values(), **values
-    )
+    status = 400 if listing.error else 200
+    return page(template, viewer, status, listing=listing, reach=reach(), sizes=SIZES, **table_values(), **values)
 
 
 def table_values() -> dict[str, Any]:

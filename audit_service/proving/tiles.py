@@ -71,6 +71,7 @@ class StoredTree:
         """Read through *connection*."""
         self._connection = connection
         self._tiles: dict[tuple[int, int], Sequence[bytes]] = {}
+        self._roots: dict[Range, bytes] = {}  # proofs of neighbours have most of them in common
 
     def edge(self, size: int) -> Edge:
         """Return the right edge of the tree of *size*. Raises ``ProofError`` if a hash of it is missing."""
@@ -126,6 +127,8 @@ class StoredTree:
 
     def _range_root(self, span: Range) -> bytes:
         """Return the root over a range whose begin is a multiple of the power of two that covers it."""
+        if span in self._roots:
+            return self._roots[span]
         first, end = span
         roots = []
         while first < end:
@@ -137,6 +140,7 @@ class StoredTree:
         *others, found = roots
         for each in reversed(others):
             found = node_hash(each, found)
+        self._roots[span] = found
         return found
 
 

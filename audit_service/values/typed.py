@@ -9,7 +9,7 @@ import msgspec
 
 from audit_service.values.text import fit
 
-_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?")
 
 
 class Nearly(ValueError):  # noqa: N818 - the message is what was probably meant

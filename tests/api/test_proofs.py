@@ -200,8 +200,7 @@ def test_trees_that_are_not_there(reader: Reader, trail: SignedTrail) -> None:
     size = trail.sign().size
     assert reader.get("/trail/consistency", old=size + 1).status_code == 404
     assert reader.get("/trail/consistency", old=1, new=size + 1).status_code == 404
-    answer = reader.get("/trail/consistency", old=2, new=1)
-    assert (answer.status_code, answer.get_json()["parameter"]) == (400, "old")
+    assert reader.get("/trail/consistency", old=2, new=1).status_code == 404
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])  # whose triggers are dropped by one statement each

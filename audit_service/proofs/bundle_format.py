@@ -1,0 +1,11 @@
+"""What a bundle is called and made of: the history as one file, which can be verified without this program."""
+
+FORMAT = "audit-service-bundle/1"
+README = "README.txt"
+MANIFEST = "manifest.json"
+CHECKPOINT = "checkpoint"
+CHECKPOINTS = "checkpoints/"  # then the log's id and the size
+TILES = "tile/"  # then what C2SP tlog-tiles has
+ERASURES = "erasures.jsonl"
+EVENTS = "events.jsonl"
+LONGEST_LINE = 1 << 20  # bytes
