@@ -76,7 +76,7 @@ class Fold:
         """Compare the roots at checkpoints within the block; return the edges at its end."""
         task = result.task
         if result.made is None or result.stored is None:
-            for size in task.sizes:
+            for size in task.sizes:  # its edges have its end, too
                 self._compare(size, [result.edges[size]] * 2)
             return [result.edge] * 2
         inner = [Frontier((task.first - 1) % LENGTH, task.left) for _ in (_MADE, _STORED)]
@@ -129,7 +129,7 @@ class Fold:
         for each in checkpoints:
             size = each.checkpoint.size
             words = f"the checkpoint of {size} that {each.where} has was signed for another history than this one"
-            self.findings.append(Finding(Code.FORK, words, min(self.proven + 1, size), size))
+            self.findings.append(Finding(Code.FORK, words, 1, size))
 
     def _carry(self, level: int, pair: Pair, source: Source) -> None:
         """Add a hash to a level; compare a tile when it is full."""

@@ -337,7 +337,7 @@ def walk(command: object, path: list[str]) -> list[tuple[list[str], object]]:
 
 def test_every_command_explains_itself() -> None:
     paths = [path for path, _ in walk(main, [])]
-    assert len(paths) == 45
+    assert len(paths) == 46
     for path in paths:
         text = succeed(*path, "--help")
         assert len(text.splitlines()) > 4
