@@ -162,7 +162,9 @@ class _ColumnError(Exception):
 
 def _postgresql_column(name: str) -> str:
     if name in _TIMES:
-        return f"""to_char(timezone('UTC', {name}), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+        in_form = f"""to_char(timezone('UTC', {name}), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+        # to_char has the same text for a year before Christ and for the one after.
+        return f"CASE WHEN {name} >= timestamptz '0001-01-01 00:00:00+00' THEN {in_form} ELSE {name}::text END"
     return f"{name}::text" if name in ("id", "details") else name  # our connections get addresses as texts
 
 

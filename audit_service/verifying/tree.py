@@ -63,7 +63,7 @@ class Fold:
         """Judge what no checkpoint has decided, and compare the tiles that are not full."""
         for level, hashes in self._levels.items():
             self._compare_tile(level, hashes, source)
-        self._judge(None)
+        self._judge(None, None)
         stored = [each for each in self._against if each.where == STORED]
         self._forks(each for each in self._against if each.where != STORED)
         if stored:
@@ -102,7 +102,7 @@ class Fold:
         if not agreeing:
             return None
         right = roots.index(agreeing[0].checkpoint.root)
-        self._judge(right)
+        self._judge(right, size)
         self._forks(self._against)
         self._against = []
         self.agreed += agreeing
@@ -110,9 +110,11 @@ class Fold:
         self._trees[other] = Frontier(self._trees[right].size, self._trees[right].hashes)
         return right
 
-    def _judge(self, right: int | None) -> None:
-        """Say of each event whose leaf is not the stored one which of the two was changed."""
-        for each in self._suspects:
+    def _judge(self, right: int | None, size: int | None) -> None:
+        """Say of each event up to *size* whose leaf is not the stored one which of the two was changed."""
+        judged = [each for each in self._suspects if size is None or each.seq <= size]
+        self._suspects = self._suspects[len(judged) :]
+        for each in judged:
             if right == _MADE:
                 words = (
                     f"the stored leaf of the event {each.seq} is not that of its row, which is the one that was signed"
@@ -123,7 +125,6 @@ class Fold:
                     Finding(Code.ROW_CHANGED, each.words, seq=each.seq, table=each.table, column=each.column)
                 )
             self._explained.append(each.seq)
-        self._suspects = []
 
     def _forks(self, checkpoints: Iterable[Known]) -> None:
         for each in checkpoints:
