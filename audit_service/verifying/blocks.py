@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from audit_service.events.kinds import KIND_NAMED
 from audit_service.proofs.entry import OPENING_SIZE, Group, commitment, missing_entry
 from audit_service.proofs.merkle import HASH_SIZE, Frontier, leaf_hash, root
+from audit_service.proofs.tile_path import WIDTH
 from audit_service.proving.leaves import ERASED, OPENINGS_SIZE, entry_of
 from audit_service.proving.rows import Event, Malformed
-from audit_service.proving.tiles import WIDTH
 from audit_service.verifying.findings import Code, Finding, missing
 from audit_service.verifying.source import Block, Erasure, Leaf, Source, blocks
 from audit_service.vocabulary import AdminAction

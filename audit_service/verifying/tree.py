@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from audit_service.proofs.merkle import EMPTY_ROOT, Frontier, node_hash, root
-from audit_service.proving.tiles import WIDTH
+from audit_service.proofs.tile_path import WIDTH
 from audit_service.verifying.blocks import LENGTH, Mismatch, Result, compare_tile
 from audit_service.verifying.checkpoints import STORED, Known
 from audit_service.verifying.findings import Code, Finding, Weight
