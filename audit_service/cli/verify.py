@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,10 +17,12 @@ from audit_service.proofs.keys import Algorithm, parse_verifier
 from audit_service.proofs.policy import Policy, parse_policy
 from audit_service.storage.outages import DATABASE_ERRORS, driver_error
 from audit_service.storage.schema import require_newest
+from audit_service.verifying.bundle import bundle_opener
 from audit_service.verifying.checkpoints import Trust
 from audit_service.verifying.database import DatabaseOpener
 from audit_service.verifying.memory import read_memory, write_memory
 from audit_service.verifying.report import Report, Verdict
+from audit_service.verifying.source import Opener
 from audit_service.verifying.walk import MAX_UNSIGNED, Progress
 from audit_service.verifying.walk import verify as verify_history
 
@@ -27,6 +30,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command()
+@click.argument("bundle", type=_FILE, required=False)
 @click.option("--vkey", "keys", multiple=True, metavar="KEY", help="A public key of the log ('trail key' prints it).")
 @click.option("--policy", type=_FILE, help="A file with keys of logs and witnesses (C2SP tlog-policy).")
 @click.option("--against", type=_FILE, multiple=True, help="A checkpoint that was kept elsewhere. May be repeated.")
@@ -46,6 +50,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings and figures as JSON.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 64), default=min(2, os.cpu_count() or 1), show_default=True)
 def verify(
+    bundle: Path | None,
     keys: Sequence[str],
     policy: Path | None,
     against: Sequence[Path],
@@ -55,7 +60,7 @@ def verify(
     as_json: bool,
     jobs: int,
 ) -> None:
-    """Verify that the history is the one that was signed, and say what exactly is proven.
+    """Verify that the history of a BUNDLE, or else of the database, is as signed, and say what exactly is proven.
 
     Nothing is believed but signatures by the keys that are given, so take them from somewhere that the machine's
     operator cannot change. Exit status: 0 if all is proven, 1 if something was changed, 2 if it cannot be proven.
@@ -65,7 +70,7 @@ def verify(
         remembered = read_memory(remember) if remember else None
         if remember and remembered:
             kept[str(remember)] = remembered
-        report = _verify(trust, kept, max_unsigned, jobs)
+        report = _verify(bundle, trust, kept, max_unsigned, jobs)
     except (AuditError, OSError, BrokenProcessPool) as error:
         _fail(str(error))
     except DATABASE_ERRORS as error:
@@ -78,12 +83,20 @@ def verify(
     sys.exit(report.verdict)
 
 
-def _verify(trust: Trust, kept: Mapping[str, bytes], max_unsigned: float, jobs: int) -> Report:
+def _verify(bundle: Path | None, trust: Trust, kept: Mapping[str, bytes], max_unsigned: float, jobs: int) -> Report:
+    with _opener(bundle) as opener, click.progressbar(length=0, label="verifying", file=sys.stderr) as bar:
+        return verify_history(opener, trust, kept=kept, max_unsigned=max_unsigned, jobs=jobs, progress=_shown(bar))
+
+
+@contextmanager
+def _opener(bundle: Path | None) -> Iterator[Opener]:
+    if bundle:
+        with bundle_opener(bundle) as opener:
+            yield opener
+        return
     with open_engine() as engine:
         require_newest(engine)
-    opener = DatabaseOpener(current_settings().url)
-    with click.progressbar(length=0, label="verifying", file=sys.stderr) as bar:
-        return verify_history(opener, trust, kept=kept, max_unsigned=max_unsigned, jobs=jobs, progress=_shown(bar))
+    yield DatabaseOpener(current_settings().url)
 
 
 def _shown(bar: "click._termui_impl.ProgressBar[int]") -> Progress:

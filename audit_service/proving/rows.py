@@ -20,6 +20,7 @@ from audit_service.events.kinds import KINDS
 from audit_service.proofs.entry import FORMS, Form, Group, address_text
 from audit_service.proofs.jcs import LARGEST, jcs
 from audit_service.storage.dialects import is_postgresql
+from audit_service.storage.outages import wrapped
 
 _TIMES = ("recorded_at", "timestamp")
 _TIME_SIZE = 27  # characters of 2026-01-02T03:04:05.000000Z
@@ -154,7 +155,7 @@ _NEVER_NULL = ("id", "seq", "timestamp", "recorded_at", "app", "action", "outcom
 
 def _fetched(connection: Connection, query: str, parameters: Sequence[Any]) -> list[Sequence[Any]]:
     """Return all rows as the driver has them: SQLAlchemy's own take as long again."""
-    with closing(connection.connection.cursor()) as cursor:
+    with wrapped(connection), closing(connection.connection.cursor()) as cursor:
         try:
             cursor.execute(query, parameters)
             return list(cursor.fetchall())
