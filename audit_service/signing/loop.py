@@ -31,6 +31,7 @@ def sign_once(database: Database, settings: Settings, *, progress: Progress, tru
             raise AuditError(f"another signer works with {str(settings.data_path)!r}")
         signer = _open(database, settings, trusts_database=trusts_database)
         _round(signer, settings.sign_interval, threading.Event(), progress)
+        signer.go_on()  # also what a witness has said, which only --trust-database takes back
         return signer.size
 
 

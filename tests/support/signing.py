@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from audit_service.proofs.keys import VerifierKey
 from audit_service.proving.confirmations import Confirmation, read_confirmations
@@ -19,13 +20,21 @@ from tests.support.waiting import wait_until
 class SignedLog:
     """The log of a database, with what the tests ask of it."""
 
+    _open: ClassVar[list[Database]] = []
+
     def __init__(self, database_url: str, folder: Path, **settings: object) -> None:
         values = {"database_url": database_url, "data_dir": str(folder), "sign_interval": 0.1, **settings}
         self.settings = Settings(**values)  # type: ignore[arg-type]
         self.settings.make_data_dir()
         self.database = Database(self.settings.url)
+        self._open.append(self.database)
         started = start_log(self.database, self.settings.signing_key_path, "audit.example.org", by=ACTOR)
         self.key: VerifierKey = started.key.verifier
+
+    @classmethod
+    def close_all(cls) -> None:
+        while cls._open:
+            cls._open.pop().close()
 
     def log(self) -> Log:
         with self.database.read() as connection:
