@@ -162,14 +162,21 @@ def _fetched(connection: Connection, query: str, parameters: Sequence[Any]) -> l
         except sqlite3.OperationalError as error:
             if "decode" not in str(error):
                 raise
-        # A text is no UTF-8. It is read as what it is, so that it can be said which.
+        # A text is no UTF-8. It is read as bytes, so that it can be said which.
         driver: Any = connection.connection.driver_connection
-        driver.text_factory = lambda data: data.decode(errors="surrogateescape")
+        driver.text_factory = _text_or_bytes
         try:
             cursor.execute(query, parameters)
             return list(cursor.fetchall())
         finally:
             driver.text_factory = str
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 class _ColumnError(Exception):

@@ -169,14 +169,13 @@ class _Look:
 
     def _note(self, event: Event) -> None:
         """Keep what an event says that the whole is compared with."""
-        names, recorded_at = event.form.plain, ""
-        recorded_at = event.plain[names.index("recorded_at")]
-        if recorded_at < self._latest:
-            if datetime.fromisoformat(self._latest) - datetime.fromisoformat(recorded_at) > CLOCK_BACK:
-                words = f"the event {event.seq} was recorded at {recorded_at}, after one that was at {self._latest}"
-                self._find(Code.CLOCK_BACK, words, event.seq, _table(event))
-        else:
+        names = event.form.plain
+        recorded_at: str = event.plain[names.index("recorded_at")]
+        if recorded_at >= self._latest:
             self._latest = recorded_at
+        elif _is_long_before(recorded_at, self._latest):
+            words = f"the event {event.seq} was recorded at {recorded_at}, after one that was at {self._latest}"
+            self._find(Code.CLOCK_BACK, words, event.seq, _table(event))
         if event.form.kind == "admin" and event.plain[names.index("action")] == AdminAction.PERSONAL_DATA_ERASED:
             self._notices[event.seq] = _notice(event)
 
@@ -363,6 +362,13 @@ def compare_tile(level: int, first: int, roots: Sequence[Sequence[bytes]], tile:
         for each, expected in enumerate(roots)
         if expected and found[each] not in expected
     ]
+
+
+def _is_long_before(one: str, other: str) -> bool:
+    try:
+        return datetime.fromisoformat(other) - datetime.fromisoformat(one) > CLOCK_BACK
+    except ValueError:  # one of them is no time, and its event not the one that was signed
+        return False
 
 
 def _table(row: Event | Malformed) -> str:
