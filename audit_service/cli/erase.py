@@ -35,7 +35,7 @@ class _Groups(click.ParamType):  # type: ignore[type-arg]  # generic in some rel
     name = "groups"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Group, ...]:
-        words = {word.strip() for word in value.split(",")}
+        words = {word.strip() for word in TEXT.convert(value, param, ctx).split(",")}
         if words - set(Group):
             self.fail(f"must be {' or '.join(Group)}, or both with a comma between", param, ctx)
         return tuple(group for group in Group if group in words)

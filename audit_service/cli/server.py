@@ -99,6 +99,7 @@ def _start_signer(settings: Settings) -> SignerProcess | None:
     """
     if settings.signer == "off":
         return None
+    settings.make_data_dir()
     database = Database(settings.url)
     try:
         started = start_log(database, settings.signing_key_path, settings.trail_origin, by=actor())

@@ -6,15 +6,19 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from audit_service.cli.connection import actor, current_settings, open_engine
+from audit_service.cli.show import echo_lines
 from audit_service.cli.text import TEXT
 from audit_service.errors import NotConfiguredError
+from audit_service.operations.log_state import log_lines
 from audit_service.proofs.keys import SignerKey
 from audit_service.proving.log import read_checkpoint, read_log
+from audit_service.proving.status import read_status
 from audit_service.serving.parent import end_with_parent
 from audit_service.signing import lifecycle
 from audit_service.signing.database import Database
@@ -59,6 +63,18 @@ def checkpoint(size: int | None) -> None:
     click.echo(found.note.decode(), nl=False)
 
 
+@trail.command()
+def status() -> None:
+    """Show how far the log reaches, why its signer has stopped if it has, and who outside has which checkpoint."""
+    with open_engine() as engine:
+        require_newest(engine)
+        with engine.connect() as connection:
+            found = read_status(connection)
+    if found is None:
+        raise NotConfiguredError("the trail has no log yet: run 'audit-service trail init'")
+    echo_lines(log_lines(found, datetime.now(UTC)))
+
+
 @trail.command("rotate-key")
 @click.confirmation_option("--yes", prompt="Whoever verifies the history will need the new key, too. Change it?")
 def rotate_key() -> None:
@@ -94,7 +110,12 @@ def restart(reason: str) -> None:
     is_flag=True,
     help="With --once, when the file that remembers the last checkpoint is lost: take what the database says.",
 )
-@click.option("--parent", type=int, hidden=True, help="End when the process with this id, which started it, ends.")
+@click.option(
+    "--parent",
+    type=click.IntRange(min=1),
+    hidden=True,
+    help="End when the process with this id, which started it, ends.",
+)
 def sign(*, once: bool, trust_database: bool, parent: int | None) -> None:
     """Run the signer of the log: by itself, where AUDIT_SIGNER is off for 'serve', or on another machine."""
     if trust_database and not once:
@@ -128,7 +149,9 @@ def echo_key(made: SignerKey) -> None:
 def _database() -> Iterator[Database]:
     with open_engine() as engine:
         require_newest(engine)
-    database = Database(current_settings().url)
+    settings = current_settings()
+    settings.make_data_dir()  # for the key and the head file
+    database = Database(settings.url)
     try:
         yield database
     finally:

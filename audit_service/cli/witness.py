@@ -17,7 +17,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--key-file", type=FILE, required=True, help="Its secret key; made if there is none.")
 @click.option("--name", type=TEXT, required=True, help="The name of its key, such as 'witness.example.org/audit'.")
 @click.option("--policy", type=FILE, required=True, help="A policy (C2SP tlog-policy) whose logs it cosigns.")
-@click.option("--listen", metavar="HOST:PORT", required=True, help="Where it serves plain HTTP.")
+@click.option("--listen", type=TEXT, metavar="HOST:PORT", required=True, help="Where it serves plain HTTP.")
 @click.option("--state", type=click.Path(file_okay=False, path_type=Path), required=True, help="What it remembers.")
 def witness(key_file: Path, name: str, policy: Path, listen: str, state: Path) -> None:
     """Cosign checkpoints of the logs of others, so that these cannot take them back (C2SP tlog-witness).

@@ -1,25 +1,27 @@
 """Changes of accounts and tokens, looks at the history, starts and stops of recording."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic
 
 import msgspec
 
-from audit_service.events.base import EventFilters, Kind, NewEvent, detail_filter, text_filter, word_filter
+from audit_service.events.base import Certain, EventFilters, Kind, NewEvent, detail_filter, text_filter, word_filter
 from audit_service.values import limits
 from audit_service.vocabulary import AdminAction
 
 
-class NewAdmin(NewEvent, kw_only=True, frozen=True):
-    """A change of accounts or tokens, a look at the history, the start or stop of recording."""
-
-    actor: str
+class _Admin(NewEvent, Generic[Certain], kw_only=True, frozen=True):
+    actor: Certain
     action: AdminAction
     target: str | None = None
     details: dict[str, Any] | None = None
 
 
-class AdminItem(NewAdmin, kw_only=True, frozen=True):
+class NewAdmin(_Admin[str], kw_only=True, frozen=True):
+    """A change of accounts or tokens, a look at the history, the start or stop of recording."""
+
+
+class AdminItem(_Admin[str | None], kw_only=True, frozen=True):
     """One row of ``admin_events``."""
 
     seq: int
@@ -54,6 +56,7 @@ ADMIN_EVENTS = Kind(
     filters=AdminFilters,
     columns=("timestamp", "actor", "action", "target", "remote_addr"),
     names=("actor", "target"),
+    certain="actor",
     indexed=("actor", "target"),
 )
 

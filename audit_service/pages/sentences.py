@@ -62,11 +62,11 @@ _WORDS = ("role", "to", "from", "scope")  # details that are words of ours
 def sentence(item: AdminItem) -> Markup:
     """Return what *item* says, in the language of the request; who and what lead to their other events."""
     text = SENTENCES[AdminAction(item.action)]
-    if item.action == AdminAction.PASSWORD_CHANGED and item.actor == item.target:
+    if item.action == AdminAction.PASSWORD_CHANGED and item.actor is not None and item.actor == item.target:
         text = _OWN_PASSWORD
     values = {name: _detail(item, name) for name in _names(item)}
-    values["actor"] = _link("actor", item.actor, actor_words(item.actor))
-    values["target"] = _link("target", item.target, item.target) if item.target else NOTHING
+    values["actor"] = _link("actor", item.actor, actor_words(item.actor)) if item.actor else _nothing(item)
+    values["target"] = _link("target", item.target, item.target) if item.target else _nothing(item)
     return Markup(gettext(text)) % values  # noqa: S704 - our own text; what is filled in is escaped
 
 
@@ -93,8 +93,13 @@ def _names(item: AdminItem) -> list[str]:
 def _detail(item: AdminItem, name: str) -> Markup:
     value = (item.details or {}).get(name)
     if value is None:
-        return NOTHING
+        return _nothing(item)
     return isolated(gettext(str(value)) if name in _WORDS else value)
+
+
+def _nothing(item: AdminItem) -> Markup:
+    """Return what stands for what is not there."""
+    return Markup(gettext("(erased)")) if item.actor is None else NOTHING  # noqa: S704 - our own text
 
 
 def _link(name: str, value: str, words: str) -> Markup:

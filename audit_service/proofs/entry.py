@@ -7,11 +7,11 @@ anybody can check the fields. So an opening can be deleted, and the entry stays 
 """
 
 import hashlib
-import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -24,6 +24,11 @@ OPENING_SIZE = 16  # bytes
 COMMITMENT_KEY = b"audit-service/commitment/v1".ljust(32, b"\x00")
 MISSING = "missing"  # the kind of an entry that stands for no event
 
+# HMAC-SHA256 (RFC 2104) with that key, begun once: a quarter faster than Python's, which begins anew each time.
+_BLOCK = COMMITMENT_KEY.ljust(64, b"\x00")
+_INNER = hashlib.sha256(bytes(byte ^ 0x36 for byte in _BLOCK))
+_OUTER = hashlib.sha256(bytes(byte ^ 0x5C for byte in _BLOCK))
+
 _encode = msgspec.json.Encoder().encode  # of texts, integers and null it makes what RFC 8785 wants
 
 
@@ -32,6 +37,9 @@ class Group(StrEnum):
 
     WHO = "who"
     WHERE = "where"
+
+
+_LABELS = {group: f"{group}\x00".encode() for group in Group}
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -45,30 +53,32 @@ class Form(msgspec.Struct, frozen=True):
     who: tuple[str, ...]
     where: tuple[str, ...]
     later: frozenset[str]
-    template: dict[str, Any]  # the entry without its values, in its order
+    shapes: tuple[Callable[..., msgspec.Struct], ...]  # of the entry, and of each group: what takes the values
+    order: Callable[[Sequence[Any]], Sequence[Any]]  # from plain values, kind, version and commitments to the entry's
 
     def entry(self, plain: Sequence[Any], who: bytes, where: bytes) -> bytes:
         """Return the entry with these values of the ``plain`` fields, and these commitments."""
-        fields = self.template.copy()
-        fields.update(zip(self.plain, plain, strict=True))
-        fields[Group.WHERE], fields[Group.WHO] = where.hex(), who.hex()
-        return self._encoded(fields)
+        values = self.order((*plain, self.kind, VERSION, where.hex(), who.hex()))
+        return self._encoded(self.shapes[0](*values))
 
     def group_text(self, group: Group, values: Sequence[Any]) -> bytes:
         """Return the canonical JSON of the fields of *group*, which its commitment is to.
 
         A value is a text, null, or canonical JSON as ``msgspec.Raw``. Raises ``ProofError`` for what is no Unicode.
         """
-        return self._encoded(dict(zip(self.fields(group), values, strict=True)))
+        return self._encoded(self.shapes[1 if group is Group.WHO else 2](*values))
 
     def fields(self, group: Group) -> tuple[str, ...]:
         """Return the names of the fields of *group*."""
         return self.who if group is Group.WHO else self.where
 
-    def _encoded(self, fields: dict[str, Any]) -> bytes:
-        for name in self.later:
-            if fields.get(name, "") is None:
-                del fields[name]
+    def _encoded(self, made: msgspec.Struct) -> bytes:
+        fields: Any = made
+        if self.later:
+            fields = msgspec.structs.asdict(made)
+            for name in self.later:
+                if fields.get(name, "") is None:
+                    del fields[name]
         try:
             return _encode(fields)
         except UnicodeEncodeError:
@@ -86,9 +96,12 @@ LATER: dict[tuple[str, str], tuple[str, ...]] = {
 def _form(kind: str, plain: tuple[str, ...], who: tuple[str, ...], where: tuple[str, ...]) -> Form:
     later = {place: LATER.get((kind, place), ()) for place in ("plain", "who", "where")}
     plain = tuple(sorted(_COMMON + plain + later["plain"]))
-    template = dict.fromkeys(sorted((*plain, "kind", "v", *Group))) | {"kind": kind, "v": VERSION}
     who, where = tuple(sorted(who + later["who"])), tuple(sorted(where + later["where"]))
-    return Form(kind, plain, who, where, frozenset().union(*later.values()), template)
+    given = (*plain, "kind", "v", Group.WHERE.value, Group.WHO.value)
+    names = sorted(given)
+    shapes = tuple(msgspec.defstruct("Fields", [(name, Any) for name in each]) for each in (names, who, where))
+    order = itemgetter(*map(given.index, names))
+    return Form(kind, plain, who, where, frozenset().union(*later.values()), shapes, order)
 
 
 FORMS = {
@@ -120,7 +133,10 @@ def commitment(group: Group, text: bytes, opening: bytes) -> bytes:
     """Return the commitment to the *text* of a group's fields, which only who knows *opening* can check."""
     if len(opening) != OPENING_SIZE:
         raise ProofError(f"an opening has {OPENING_SIZE} bytes, not {len(opening)}")
-    return hmac.digest(COMMITMENT_KEY, b"%b%b\x00%b" % (opening, group.encode(), text), hashlib.sha256)
+    inner, outer = _INNER.copy(), _OUTER.copy()
+    inner.update(opening + _LABELS[group] + text)
+    outer.update(inner.digest())
+    return outer.digest()
 
 
 @lru_cache(maxsize=65536)

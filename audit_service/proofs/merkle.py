@@ -23,10 +23,12 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def root(leaf_hashes: Iterable[bytes]) -> bytes:
     """Return the root over leaves with these hashes, in their order."""
-    tree = Frontier()
-    for each in leaf_hashes:
-        tree.append(each)
-    return tree.root()
+    level = list(leaf_hashes)
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        above = [hashlib.sha256(b"\x01" + left + right).digest() for left, right in pairs]
+        level = [*above, level[-1]] if len(level) % 2 else above  # one that is left over goes up as it is
+    return level[0] if level else EMPTY_ROOT
 
 
 def inclusion_proof(index: int, leaf_hashes: Sequence[bytes]) -> list[bytes]:
@@ -150,13 +152,16 @@ class Frontier:
             raise ProofError(f"the edge of a tree of {size} has {size.bit_count()} hashes, not {len(hashes)}")
         self.size, self.hashes = size, list(hashes)
 
-    def append(self, leaf_hash: bytes) -> None:
-        """Add the leaf with this hash on the right."""
-        found, size = leaf_hash, self.size
+    def append(self, subtree: bytes, bits: int = 0) -> None:
+        """Add the leaf with this hash on the right, or the full subtree of ``2^bits`` leaves with this root.
+
+        The size has to be a multiple of its leaves.
+        """
+        found, size = subtree, self.size >> bits
         while size & 1:
             found, size = node_hash(self.hashes.pop(), found), size >> 1
         self.hashes.append(found)
-        self.size += 1
+        self.size += 1 << bits
 
     def root(self) -> bytes:
         """Return the root of the tree as it is now."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, desc, func, insert, select
 
 from audit_service.storage.log_models import TrailConfirmation
 
@@ -18,20 +18,28 @@ class Confirmation(NamedTuple):
 
 
 def read_confirmations(connection: Connection, log_id: str) -> list[Confirmation]:
-    """Return the newest confirmation of each, by their names."""
-    columns = [getattr(TrailConfirmation, name) for name in Confirmation._fields]
-    newest = (
-        select(TrailConfirmation.name, func.max(TrailConfirmation.size).label("size"))
-        .where(TrailConfirmation.log_id == log_id)
-        .group_by(TrailConfirmation.name)
-        .subquery()
-    )
-    query = select(*columns).where(
-        TrailConfirmation.log_id == log_id,
-        TrailConfirmation.name == newest.c.name,
-        TrailConfirmation.size == newest.c.size,
-    )
-    return [Confirmation(*row) for row in connection.execute(query.order_by(TrailConfirmation.name))]
+    """Return the newest confirmation of each, by their names; however many there are, it reads a few rows."""
+    found: list[Confirmation] = []
+    while name := _next_name(connection, log_id, found[-1].name if found else ""):
+        newest = read_confirmation(connection, log_id, name)
+        if newest is None:  # it was removed meanwhile
+            break
+        found.append(newest)
+    return found
+
+
+def _next_name(connection: Connection, log_id: str, name: str) -> str | None:
+    """Return the name after *name*: the index is asked for each one, and not for each row."""
+    of_log = select(func.min(TrailConfirmation.name)).where(TrailConfirmation.log_id == log_id)
+    return connection.scalar(of_log.where(TrailConfirmation.name > name))
+
+
+def read_confirmation(connection: Connection, log_id: str, name: str) -> Confirmation | None:
+    """Return the newest confirmation by *name*; None if there is none."""
+    columns = [getattr(TrailConfirmation, field) for field in Confirmation._fields]
+    query = select(*columns).where(TrailConfirmation.log_id == log_id, TrailConfirmation.name == name)
+    row = connection.execute(query.order_by(desc(TrailConfirmation.size)).limit(1)).one_or_none()
+    return None if row is None else Confirmation(*row)
 
 
 def store_confirmation(connection: Connection, log_id: str, confirmation: Confirmation) -> None:

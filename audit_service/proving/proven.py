@@ -17,7 +17,7 @@ class Confirmation(NamedTuple):
 
 
 class Proven(NamedTuple):
-    """The first checkpoint that has an event, and the first confirmation of each that has confirmed it or a later one."""
+    """The first checkpoint that has an event, and of each who has confirmed it or a later one, the first time."""
 
     size: int
     signed_at: datetime

@@ -4,7 +4,9 @@ A row is read as strictly as the form is: a value in any other type or spelling 
 """
 
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import cache
 from ipaddress import ip_address
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from audit_service.events.kinds import KINDS
 from audit_service.proofs.entry import FORMS, Form, Group, address_text
 from audit_service.proofs.jcs import LARGEST, jcs
 from audit_service.storage.dialects import is_postgresql
+from audit_service.storage.outages import wrapped
 
 _TIMES = ("recorded_at", "timestamp")
 _TIME_SIZE = 27  # characters of 2026-01-02T03:04:05.000000Z
@@ -74,7 +77,7 @@ class _Table:
         self._names = (*form.plain, *form.who, *form.where)
         self._who, self._where = len(form.plain), len(form.plain) + len(form.who)
         self._seq, self._id = form.plain.index("seq"), form.plain.index("id")
-        self._times = [form.plain.index(name) for name in _TIMES]
+        self._times = [(name, form.plain.index(name)) for name in _TIMES]
         self._details = form.who.index("details") if "details" in form.who else None
         self._address = form.where.index("remote_addr")
         columns = ", ".join(map(_postgresql_column, self._names) if is_postgres else self._names)
@@ -86,12 +89,12 @@ class _Table:
 
     def read(self, connection: Connection, first: int, last: int) -> Iterator[Event | Malformed]:
         """Yield the rows, in any order."""
-        return self._events(connection.exec_driver_sql(self._query, (first, last)))
+        return self._events(_fetched(connection, self._query, (first, last)))
 
     def read_some(self, connection: Connection, seqs: Sequence[int]) -> Iterator[Event | Malformed]:
         """Yield the rows with one of these *seqs*, in any order."""
         parameter = list(seqs) if self._is_postgres else json.dumps(list(seqs))
-        return self._events(connection.exec_driver_sql(self._query_some, (parameter,)))
+        return self._events(_fetched(connection, self._query_some, (parameter,)))
 
     def _events(self, rows: Iterable[Sequence[Any]]) -> Iterator[Event | Malformed]:
         for row in rows:
@@ -107,33 +110,37 @@ class _Table:
         if types not in self._known_types:
             self._check_types(types)
         plain, who, where = list(row[: self._who]), list(row[self._who : self._where]), list(row[self._where :])
-        if not self._is_postgres:
+        if self._is_postgres:
+            for name, place in self._times:
+                if len(plain[place]) != _TIME_SIZE:
+                    raise _ColumnError(name, f"is no time: {plain[place][:40]!r}")
+        else:
             plain[self._id] = _with_hyphens(plain[self._id])
-        for place in self._times:
-            plain[place] = self._time(self._names[place], plain[place])
-        is_empty = (not any(value is not None for value in who), not any(value is not None for value in where))
+            for name, place in self._times:
+                text = plain[place]
+                if len(text) != _TIME_SIZE - 1 or text[10] != " ":
+                    raise _ColumnError(name, f"is no time: {text[:40]!r}")
+                plain[place] = f"{text[:10]}T{text[11:]}Z"
+        is_empty = who.count(None) == len(who), where.count(None) == len(where)
         if self._details is not None and who[self._details] is not None:
             who[self._details] = _canonical_details(who[self._details])
         if (address := where[self._address]) is not None:
             where[self._address] = self._address_text(address)
         form = self._form
-        texts = form.group_text(Group.WHO, who), form.group_text(Group.WHERE, where)
-        return Event(plain[self._seq], form, plain, *texts, is_empty)
+        return Event(
+            plain[self._seq],
+            form,
+            plain,
+            form.group_text(Group.WHO, who),
+            form.group_text(Group.WHERE, where),
+            is_empty,
+        )
 
     def _check_types(self, types: tuple[type, ...]) -> None:
         for name, type_ in zip(self._names, types, strict=True):
             if type_ is not (int if name == "seq" else str) and (type_ is not type(None) or name in _NEVER_NULL):
                 raise _ColumnError(name, f"is stored as {type_.__name__}")
         self._known_types.add(types)
-
-    def _time(self, name: str, text: str) -> str:
-        if not self._is_postgres:
-            if text[10:11] != " ":
-                raise _ColumnError(name, f"is no time: {text[:40]!r}")
-            text = f"{text[:10]}T{text[11:]}Z"
-        if len(text) != _TIME_SIZE:
-            raise _ColumnError(name, f"is no time: {text[:40]!r}")
-        return text
 
     def _address_text(self, text: str) -> str:
         canonical = address_text(text)
@@ -146,13 +153,34 @@ class _Table:
 _NEVER_NULL = ("id", "seq", "timestamp", "recorded_at", "app", "action", "outcome", "exception_type", "fingerprint")
 
 
+def _fetched(connection: Connection, query: str, parameters: Sequence[Any]) -> list[Sequence[Any]]:
+    """Return all rows as the driver has them: SQLAlchemy's own take as long again."""
+    with wrapped(connection), closing(connection.connection.cursor()) as cursor:
+        try:
+            cursor.execute(query, parameters)
+            return list(cursor.fetchall())
+        except sqlite3.OperationalError as error:
+            if "decode" not in str(error):
+                raise
+        # A text is no UTF-8. It is read as what it is, so that it can be said which.
+        driver: Any = connection.connection.driver_connection
+        driver.text_factory = lambda data: data.decode(errors="surrogateescape")
+        try:
+            cursor.execute(query, parameters)
+            return list(cursor.fetchall())
+        finally:
+            driver.text_factory = str
+
+
 class _ColumnError(Exception):
     """The name of a column, and what is wrong with it."""
 
 
 def _postgresql_column(name: str) -> str:
     if name in _TIMES:
-        return f"""to_char(timezone('UTC', {name}), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+        in_form = f"""to_char(timezone('UTC', {name}), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+        # to_char has the same text for a year before Christ and for the one after.
+        return f"CASE WHEN {name} >= timestamptz '0001-01-01 00:00:00+00' THEN {in_form} ELSE {name}::text END"
     return f"{name}::text" if name in ("id", "details") else name  # our connections get addresses as texts
 
 

@@ -24,6 +24,7 @@ class Hook:
     """Runs a command, without a shell."""
 
     name = NAME
+    is_asked_at_start = False
 
     def __init__(self, command: str, interval: float, time_limit: float = TIME_LIMIT) -> None:
         """Split *command* as a shell does. Raises ``PublishError`` for quotes that are not closed."""

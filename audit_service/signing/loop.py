@@ -31,6 +31,7 @@ def sign_once(database: Database, settings: Settings, *, progress: Progress, tru
             raise AuditError(f"another signer works with {str(settings.data_path)!r}")
         signer = _open(database, settings, trusts_database=trusts_database)
         _round(signer, settings.sign_interval, threading.Event(), progress)
+        signer.go_on()  # also what a witness has said, which only --trust-database takes back
         return signer.size
 
 
@@ -49,7 +50,7 @@ def sign_forever(settings: Settings, stopping: threading.Event, progress: Progre
             with only_signer(settings.data_path) as is_only:
                 if is_only:
                     told = ""
-                    _work(database, settings, stopping, progress, publisher)
+                    _Work(database, settings, publisher).run(stopping, progress)
                 elif not told:
                     told = f"another signer works with {str(settings.data_path)!r}; this one waits until it ends"
                     logger.info(told)
@@ -59,41 +60,54 @@ def sign_forever(settings: Settings, stopping: threading.Event, progress: Progre
         database.close()
 
 
-def _work(
-    database: Database, settings: Settings, stopping: threading.Event, progress: Progress, publisher: Publisher
-) -> None:
-    """Work round by round. After any trouble the signer is opened anew, which compares all that it knows."""
-    signer: Signer | None = None
-    told = ""
-    while not stopping.is_set():
-        try:
-            if signer is None:
-                signer = _open(database, settings)
-                if told:
-                    logger.warning("the signer goes on with %s", signer.log.origin)
-                told = ""
-            publisher.check(signer.log.log_id)
-            _round(signer, settings.sign_interval, stopping, progress)
-            if checkpoint := signer.checkpoint:
-                publisher.publish(Offer(signer.log.log_id, checkpoint.size, checkpoint.note))
-        except LogChanged:
-            signer = None
-        except SignerStopped as stop:
-            signer = None
-            if told != str(stop):
-                told = str(stop)
-                logger.critical("the signer has stopped (%s): %s", stop.code, stop)
-                _tell(database, stop)
-        except (AuditError, OSError, *DATABASE_ERRORS) as error:
-            signer = None
-            if told != str(driver_error(error)):
-                told = str(driver_error(error))
-                logger.warning("the signer cannot work now, and tries again: %s", told)
-        stopping.wait(settings.sign_interval)
-    if signer:  # what was recorded at the end is signed, too
-        with suppress(AuditError, LogChanged, OSError, *DATABASE_ERRORS):
-            signer.take_in()
-            signer.sign()
+class _Work:
+    """Rounds, until they are to stop. After any trouble the signer is opened anew, which compares all that it knows."""
+
+    def __init__(self, database: Database, settings: Settings, publisher: Publisher) -> None:
+        self._database, self._settings, self._publisher = database, settings, publisher
+        self._signer: Signer | None = None
+        self._told = ""  # the trouble that there is
+
+    def run(self, stopping: threading.Event, progress: Progress) -> None:
+        """Sign until *stopping* is set; at the end also what was recorded last."""
+        while not stopping.is_set():
+            try:
+                self._round(stopping, progress)
+            except LogChanged:
+                self._signer = None
+            except (SignerStopped, AuditError, OSError, *DATABASE_ERRORS) as error:
+                self._signer = None
+                self._tell(error)
+            stopping.wait(self._settings.sign_interval)
+        if self._signer:
+            with suppress(AuditError, LogChanged, OSError, *DATABASE_ERRORS):
+                self._signer.take_in()
+                self._signer.sign()
+
+    def _round(self, stopping: threading.Event, progress: Progress) -> None:
+        signer = self._signer = self._signer or _open(self._database, self._settings)
+        self._publisher.check(signer.log.log_id)
+        signer.go_on()
+        if self._told:
+            logger.warning("the signer goes on with %s", signer.log.origin)
+        self._told = ""
+        _round(signer, self._settings.sign_interval, stopping, progress)
+        if checkpoint := signer.checkpoint:
+            self._publisher.publish(Offer(signer.log.log_id, checkpoint.size, checkpoint.note))
+
+    def _tell(self, error: Exception) -> None:
+        """Tell of an *error*, once; of a stop also in the database, for those who ask there."""
+        reason = str(driver_error(error))
+        if reason == self._told:
+            return
+        self._told = reason
+        if not isinstance(error, SignerStopped):
+            logger.warning("the signer cannot work now, and tries again: %s", reason)
+            return
+        logger.critical("the signer has stopped (%s): %s", error.code, error)
+        with suppress(AuditError, OSError, *DATABASE_ERRORS), self._database.write() as connection:
+            if log := read_log(connection):
+                note_problem(connection, log.log_id, error.code, str(error))
 
 
 def _open(database: Database, settings: Settings, *, trusts_database: bool = False) -> Signer:
@@ -112,10 +126,3 @@ def _round(signer: Signer, interval: float, stopping: threading.Event, progress:
             signed_at = time.monotonic()
     progress(signer.size, 0)
     signer.sign()
-
-
-def _tell(database: Database, stop: SignerStopped) -> None:
-    """Store why the signer has stopped, for those who ask; if that cannot be done either, only the log has it."""
-    with suppress(AuditError, OSError, *DATABASE_ERRORS), database.write() as connection:
-        if log := read_log(connection):
-            note_problem(connection, log.log_id, stop.code, str(stop))

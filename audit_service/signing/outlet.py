@@ -19,6 +19,7 @@ class Outlet(Protocol):
 
     name: str
     interval: float  # seconds between two checkpoints that it takes, at least
+    is_asked_at_start: bool  # whether it gets a checkpoint when the signer starts, even if it has it already
 
     def take(self, offer: Offer, last: Confirmation | None, stopping: threading.Event) -> str | None:
         """Hand a checkpoint over, and return the cosignature if there is one. *last* is what it has taken before.

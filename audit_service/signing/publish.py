@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from audit_service.errors import AuditError, SignerStopped
-from audit_service.proving.confirmations import Confirmation, read_confirmations, store_confirmation
+from audit_service.proving.confirmations import Confirmation, read_confirmation, store_confirmation
 from audit_service.settings.table import Settings
 from audit_service.signing.database import Database
 from audit_service.signing.hook import Hook
@@ -58,8 +58,8 @@ class Publisher:
             courier.offer(offer)
 
     def check(self, log_id: str) -> None:
-        """Raise ``SignerStopped``, once, if a witness knows another history of this log."""
-        if stop := self._stopped.pop(log_id, None):
+        """Raise ``SignerStopped`` if a witness knows another history of this log; only another log ends that."""
+        if stop := self._stopped.get(log_id):
             raise stop
 
     def close(self) -> None:
@@ -136,9 +136,9 @@ class _Courier(threading.Thread):
     def _bring(self, offer: Offer) -> None:
         if offer.log_id != self._log_id:
             with _read(self._url) as connection:
-                found = {each.name: each for each in read_confirmations(connection, offer.log_id)}
-            self._last, self._log_id = found.get(self._outlet.name), offer.log_id
-            if self._last:
+                self._last = read_confirmation(connection, offer.log_id, self._outlet.name)
+            self._log_id = offer.log_id
+            if self._last and not self._outlet.is_asked_at_start:
                 age = (datetime.now(UTC) - self._last.confirmed_at).total_seconds()
                 self._taken_at = time.monotonic() - max(age, 0.0)
                 return  # to wait until it is due

@@ -65,9 +65,13 @@ class Signer:
             self._edge = _edge_of(connection, self.log, head, newest)
         self.signed: int | None = None if newest is None or newest.size != head.size else head.size
         self.checkpoint = newest if self.signed is not None else None  # the last one that it stands for
+
+    def go_on(self) -> None:
+        """Take back that the signer has stopped, if that is what the database says."""
         if self.log.problem:
-            with database.write() as connection:
+            with self._database.write() as connection:
                 note_problem(connection, self.log.log_id, None, None)
+            self.log = self.log._replace(problem=None)
 
     @property
     def size(self) -> int:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import NoReturn
 
 from sqlalchemy import Connection
 
@@ -38,6 +39,7 @@ class Witness:
     """One witness."""
 
     interval = INTERVAL
+    is_asked_at_start = True  # it may know more than the database does
 
     def __init__(self, key: VerifierKey, url: str, read: Read) -> None:
         """Ask the one with this *key* at *url*; *read* opens the database."""
@@ -86,23 +88,26 @@ class Witness:
 
     def _size_of(self, answer: Answer, offer: Offer, old_size: int) -> int:
         """Return the size that the witness has, which is not the one that it was asked from."""
+        if answer.status == 409 and answer.media_type == SIZE_TYPE:  # noqa: PLR2004
+            try:
+                size = parse_size(answer.body)
+            except ProofError as error:
+                raise PublishError(f"{self._url} has answered with no size: {error}") from None
+            if size > offer.size:
+                self._fall_behind(size, offer)
+            if size != old_size:
+                return size
         if answer.status == 422 or (answer.status == 409 and old_size == offer.size):  # noqa: PLR2004
             raise self._stopped(FORK, f"does not find the checkpoint of {offer.size} to go on from that of {old_size}")
-        if answer.status != 409 or answer.media_type != SIZE_TYPE:  # noqa: PLR2004
-            raise PublishError(f"{self._url} has answered with {answer}")
-        try:
-            size = parse_size(answer.body)
-        except ProofError as error:
-            raise PublishError(f"{self._url} has answered with no size: {error}") from None
-        if size == old_size:
-            raise PublishError(f"{self._url} was asked from its own size, {size}, and refuses")
-        if size > offer.size:
-            with self._read() as connection:
-                newest = read_checkpoint(connection, offer.log_id)
-            if newest is None or newest.size < size:  # else another signer has gone on meanwhile
-                raise self._stopped(ROLLBACK, f"has cosigned a checkpoint of {size}, and here are {offer.size}")
-            raise PublishError(f"{self._url} has a newer checkpoint already")
-        return size
+        raise PublishError(f"{self._url} has answered with {answer}")
+
+    def _fall_behind(self, size: int, offer: Offer) -> NoReturn:
+        """Stop, unless another signer has gone on meanwhile."""
+        with self._read() as connection:
+            newest = read_checkpoint(connection, offer.log_id)
+        if newest is None or newest.size < size:
+            raise self._stopped(ROLLBACK, f"has cosigned a checkpoint of {size}, and here are {offer.size}")
+        raise PublishError(f"{self._url} has a newer checkpoint already")
 
     def _stopped(self, code: str, what: str) -> SignerStopped:
         return SignerStopped(code, f"the witness {self.name} {what}. {_REMEDY}")

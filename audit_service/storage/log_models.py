@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, LargeBinary, SmallInteger, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from audit_service.storage.database import Base, UtcDateTime
@@ -81,6 +81,7 @@ class TrailConfirmation(Base):
     """Somebody outside who has a checkpoint: a witness with its cosignature, or the hook that took it."""
 
     __tablename__ = "trail_confirmations"
+    __table_args__ = (Index("ix_trail_confirmations_newest", "log_id", "name", "size"),)
 
     log_id: Mapped[str] = mapped_column(String(16), primary_key=True)
     size: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

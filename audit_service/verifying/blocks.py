@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from audit_service.events.kinds import KIND_NAMED
 from audit_service.proofs.entry import OPENING_SIZE, Group, commitment, missing_entry
 from audit_service.proofs.merkle import HASH_SIZE, Frontier, leaf_hash, root
-from audit_service.proofs.tile_path import WIDTH
+from audit_service.proofs.tile_path import BITS, WIDTH
 from audit_service.proving.leaves import ERASED, OPENINGS_SIZE, entry_of
 from audit_service.proving.rows import Event, Malformed
 from audit_service.verifying.findings import Code, Finding, missing
@@ -303,26 +303,27 @@ class _Look:
     def _edges(self) -> tuple[Sequence[bytes], dict[int, Sequence[bytes]]]:
         """Return the edge of the tree over the block as its rows make it, and those at the sizes asked for."""
         task = self._task
-        before = task.first - 1
-        tree = Frontier(before % LENGTH, task.left)
+        tree = Frontier((task.first - 1) % LENGTH, task.left)
         edges: dict[int, Sequence[bytes]] = {}
-        begin = 0
-        for size in task.sizes:
-            _grow(tree, self._made[begin : size - before])
-            begin = size - before
+        place = 0
+        for size in (*task.sizes, task.last):
+            end = size - task.first + 1
+            while place < end:
+                if tree.size % WIDTH == 0 and end - place >= WIDTH:
+                    tree.append(root(self._made[place : place + WIDTH]), BITS)
+                    place += WIDTH
+                else:
+                    tree.append(self._made[place])
+                    place += 1
             edges[size] = tuple(tree.hashes)
-        _grow(tree, self._made[begin:])
-        return tuple(tree.hashes), edges
+        return edges[task.last], edges
 
     def _compare_tile(self, *, differs: bool) -> None:
         """Compare the hashes of whole tiles of leaves with the tile above them."""
         before = self._task.first - 1
         skipped = -before % WIDTH  # leaves of a tile that did not begin here
         roots = [
-            [
-                root(leaves[place : place + WIDTH])
-                for leaves in ((self._made, self._stored) if differs else (self._made,))
-            ]
+            self._roots(slice(place, place + WIDTH), differs=differs)
             for place in range(skipped, len(self._made) - WIDTH + 1, WIDTH)
         ]
         if not roots:
@@ -331,9 +332,19 @@ class _Look:
         tile = self._source.tile(1, first // WIDTH)
         self._findings.extend(compare_tile(1, first, roots, tile))
 
+    def _roots(self, leaves: slice, *, differs: bool) -> list[bytes]:
+        """Return the roots that a tile of leaves can have; none if one of them is not known."""
+        made = self._made[leaves]
+        if UNKNOWN in made:
+            return []
+        return [root(made), root(self._stored[leaves])] if differs else [root(made)]
+
 
 def compare_tile(level: int, first: int, roots: Sequence[Sequence[bytes]], tile: bytes | None) -> list[Finding]:
-    """Return what is wrong with a *tile*, whose hashes from *first* of the level on have to be each one of *roots*."""
+    """Return what is wrong with a *tile*; each of its hashes, from *first* of the level on, has to be one of *roots*.
+
+    Where these are none it may be any.
+    """
     number, place = divmod(first, WIDTH)
     span = WIDTH**level
     if tile is None:
@@ -350,13 +361,8 @@ def compare_tile(level: int, first: int, roots: Sequence[Sequence[bytes]], tile:
             "trail_tiles",
         )
         for each, expected in enumerate(roots)
-        if found[each] not in expected
+        if expected and found[each] not in expected
     ]
-
-
-def _grow(tree: Frontier, leaves: Sequence[bytes]) -> None:
-    for each in leaves:
-        tree.append(each)
 
 
 def _table(row: Event | Malformed) -> str:

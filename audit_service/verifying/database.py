@@ -90,10 +90,13 @@ class DatabaseSource:
 
 def _leaves(connection: Connection, first: int, last: int) -> Mapping[int, Leaf]:
     query = select(TrailLeaf.seq, TrailLeaf.hash, TrailLeaf.opening).where(TrailLeaf.seq.between(first, last))
-    return {
-        seq: Leaf(_bytes(hash_), None if opening is None else _bytes(opening))
-        for seq, hash_, opening in connection.execute(query)
-    }
+    found: dict[int, Leaf] = {}
+    for seq, hash_, opening in connection.execute(query):
+        if type(hash_) is bytes and type(opening) is bytes:
+            found[seq] = Leaf(hash_, opening)
+        else:
+            found[seq] = Leaf(_bytes(hash_), None if opening is None else _bytes(opening))
+    return found
 
 
 def _erasures(connection: Connection, first: int, last: int) -> Mapping[int, list[Erasure]]:

@@ -48,6 +48,7 @@ class Code(StrEnum):
     WRONG_ORIGIN = "wrong_origin"
     FORK = "fork"
     ROLLBACK = "rollback"
+    COSIGNED_LATER = "cosigned_later"
     NO_QUORUM = "no_quorum"
     # What is not proven
     NO_KEY = "no_key"
@@ -74,7 +75,7 @@ _UNPROVEN = {
     Code.LOG_RESTARTED,
     Code.INTERRUPTED,
 }
-_NOTES = {Code.CLOCK_BACK, Code.DUPLICATE_ID, Code.TRIGGER_MISSING}
+_NOTES = {Code.CLOCK_BACK, Code.COSIGNED_LATER, Code.DUPLICATE_ID, Code.TRIGGER_MISSING}
 
 
 class Finding(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -63,7 +63,7 @@ class Fold:
         """Judge what no checkpoint has decided, and compare the tiles that are not full."""
         for level, hashes in self._levels.items():
             self._compare_tile(level, hashes, source)
-        self._judge(None)
+        self._judge(None, None)
         stored = [each for each in self._against if each.where == STORED]
         self._forks(each for each in self._against if each.where != STORED)
         if stored:
@@ -76,7 +76,7 @@ class Fold:
         """Compare the roots at checkpoints within the block; return the edges at its end."""
         task = result.task
         if result.made is None or result.stored is None:
-            for size in task.sizes:
+            for size in task.sizes:  # its edges have its end, too
                 self._compare(size, [result.edges[size]] * 2)
             return [result.edge] * 2
         inner = [Frontier((task.first - 1) % LENGTH, task.left) for _ in (_MADE, _STORED)]
@@ -102,7 +102,7 @@ class Fold:
         if not agreeing:
             return None
         right = roots.index(agreeing[0].checkpoint.root)
-        self._judge(right)
+        self._judge(right, size)
         self._forks(self._against)
         self._against = []
         self.agreed += agreeing
@@ -110,9 +110,11 @@ class Fold:
         self._trees[other] = Frontier(self._trees[right].size, self._trees[right].hashes)
         return right
 
-    def _judge(self, right: int | None) -> None:
-        """Say of each event whose leaf is not the stored one which of the two was changed."""
-        for each in self._suspects:
+    def _judge(self, right: int | None, size: int | None) -> None:
+        """Say of each event up to *size* whose leaf is not the stored one which of the two was changed."""
+        judged = [each for each in self._suspects if size is None or each.seq <= size]
+        self._suspects = self._suspects[len(judged) :]
+        for each in judged:
             if right == _MADE:
                 words = (
                     f"the stored leaf of the event {each.seq} is not that of its row, which is the one that was signed"
@@ -123,13 +125,12 @@ class Fold:
                     Finding(Code.ROW_CHANGED, each.words, seq=each.seq, table=each.table, column=each.column)
                 )
             self._explained.append(each.seq)
-        self._suspects = []
 
     def _forks(self, checkpoints: Iterable[Known]) -> None:
         for each in checkpoints:
             size = each.checkpoint.size
             words = f"the checkpoint of {size} that {each.where} has was signed for another history than this one"
-            self.findings.append(Finding(Code.FORK, words, min(self.proven + 1, size), size))
+            self.findings.append(Finding(Code.FORK, words, 1, size))
 
     def _carry(self, level: int, pair: Pair, source: Source) -> None:
         """Add a hash to a level; compare a tile when it is full."""

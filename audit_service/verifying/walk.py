@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from multiprocessing import get_context
 from typing import ClassVar
 
@@ -14,11 +15,12 @@ from audit_service.verifying.blocks import LENGTH, Result, Task, look_at
 from audit_service.verifying.checkpoints import Known, Trust, read_kept, read_stored
 from audit_service.verifying.erasures import Erasures
 from audit_service.verifying.findings import Code, Finding, missing
-from audit_service.verifying.report import Report
+from audit_service.verifying.report import Report, Verdict
 from audit_service.verifying.source import Head, Opener, Source, blocks
 from audit_service.verifying.tree import Fold
 
 MAX_UNSIGNED = 60.0  # seconds that an event may wait for its checkpoint, unless the caller says otherwise
+CLOCKS_DIFFER = 300.0  # seconds that a witness's clock may be ahead, before it is worth a note
 _UNREADABLE = (Code.MISSING_COLUMN, Code.CHANGED_COLUMN)
 
 Progress = Callable[[int, int], None]  # events that were looked at, of so many
@@ -85,7 +87,8 @@ class _Walk:
         self._walk(fold, size, max(head.events, size), jobs, progress)
         fold.end(self._source)
         report.extend(fold.findings)
-        if (head.size == size and head.root not in fold.roots) or head.size < signed or head.size > head.events:
+        is_wrong = head.root not in fold.roots and report.verdict is not Verdict.TAMPERED  # else it says nothing new
+        if is_wrong or not signed <= head.size <= head.events:
             words = (
                 f"the log says that its tree has {head.size} leaves and the root {head.root.hex()}, which it has not"
             )
@@ -96,9 +99,8 @@ class _Walk:
 
     def _walk(self, fold: Fold, size: int, events: int, jobs: int, progress: Progress) -> None:
         """Look at all blocks, and put them together."""
-        spans = [(True, *span) for span in blocks(self._head.first, size, LENGTH)]
-        spans += ((False, *span) for span in blocks(size + 1, events, LENGTH))
-        tasks = (Task(first, last, is_tree, *fold.wanted(first, last)) for is_tree, first, last in spans)
+        spans = chain(blocks(self._head.first, size, LENGTH), blocks(size + 1, events, LENGTH))
+        tasks = (Task(first, last, first <= size, *fold.wanted(first, last)) for first, last in spans)
         with _workers(self._opener, self._source, jobs) as look:
             for result in look(tasks):
                 task = result.task
@@ -123,6 +125,11 @@ class _Walk:
                     "these keys is trusted: if the key was changed, give the new one, too"
                 )
                 report.add(Finding(Code.UNKNOWN_KEY, words, seq=each.checkpoint.size, table="trail_checkpoints"))
+        for each in fold.agreed:
+            for name, time in each.times.items():
+                if time > datetime.now(UTC).timestamp() + CLOCKS_DIFFER:
+                    words = f"{name} says that it has cosigned the checkpoint of {each.checkpoint.size} in the future"
+                    report.add(Finding(Code.COSIGNED_LATER, words, seq=each.checkpoint.size))
         report.latest = fold.agreed[-1] if fold.agreed else None
         proven = [each for each in fold.agreed if each.is_enough]
         if proven:

@@ -85,6 +85,7 @@ def upgrade() -> None:
         sa.Column("line", sa.Text),
         sa.PrimaryKeyConstraint("log_id", "size", "name", name="pk_trail_confirmations"),
     )
+    op.create_index("ix_trail_confirmations_newest", "trail_confirmations", ["log_id", "name", "size"])
 
 
 def downgrade() -> None:

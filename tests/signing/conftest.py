@@ -7,6 +7,7 @@ import pytest
 
 from audit_service.trail.recorder import Recorder
 from tests.support.signed import SignedTrail
+from tests.support.signing import SignedLog
 
 
 @pytest.fixture
@@ -16,3 +17,9 @@ def trail(database_url: str, recorder: Recorder, tmp_path: Path) -> Iterator[Sig
     made.start()
     yield made
     made.database.close()
+
+
+@pytest.fixture(autouse=True)
+def closed_logs() -> Iterator[None]:
+    yield
+    SignedLog.close_all()

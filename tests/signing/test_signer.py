@@ -224,7 +224,7 @@ CRASH = """
 import os, sys
 from pathlib import Path
 from tests.support.signed import SignedTrail
-from audit_service.signing import signer, key_file
+from audit_service.signing import signer
 from audit_service.signing.head_file import HeadFile
 
 step, url, folder = sys.argv[1:]
@@ -237,7 +237,6 @@ made.take_in()
 if step == "leaves":
     crash()
 if step == "draft":
-    key_file.os.replace = crash
     Path.replace = crash
 if step == "head":
     made._database.write = crash
