@@ -236,7 +236,7 @@ class BundleSource:
             if middle > low:
                 self._file.seek(middle - 1)
                 begin = middle - 1 + len(self._file.readline(LONGEST_LINE))  # to the end of the line before
-            line = next(self._lines(begin, high), None) if begin < high else None
+            line = next(self._lines(begin, self._events.end), None) if begin < high else None
             if line is None:
                 high = middle
             elif _seq_of(line) < seq:
