@@ -360,6 +360,7 @@ def sound(parameter: click.Parameter) -> list[str]:
 @pytest.mark.parametrize("backend", ["sqlite"])  # such a text shall reach no database
 def test_what_is_no_valid_text_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    run("sign", "--once")  # there is no bundle without a checkpoint
     wrong, refused = "\udcff", 0  # as Python gives the byte FF of an argument
     for path, command in walk(main, []):
         parameters = command.params if isinstance(command, click.Command) else []
