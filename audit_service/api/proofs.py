@@ -17,7 +17,7 @@ from audit_service.context import Viewer, current_context, end_reading
 from audit_service.events.base import Kind
 from audit_service.events.kinds import KINDS
 from audit_service.proofs.tlog_proof import TlogProof
-from audit_service.proving.given import Given, Openings, cosigned, read_given, snapshot
+from audit_service.proving.disclosures import Disclosure, Openings, cosigned, read_disclosures, snapshot
 from audit_service.proving.tiles import StoredTree
 
 _FORMS = ("application/json", "text/html", "text/plain")
@@ -63,7 +63,7 @@ def show_proof(kind: Kind, viewer: Viewer, event_id: str) -> Response:
     )
 
 
-def _prove(seq: int) -> tuple[Given, bytes]:
+def _prove(seq: int) -> tuple[Disclosure, bytes]:
     """Return the event with its proof. Raises ``NotSignedYet`` and ``Gone``."""
     end_reading()
     with snapshot(current_context().reader) as connection:
@@ -72,7 +72,7 @@ def _prove(seq: int) -> tuple[Given, bytes]:
             raise NotSignedYet
         log, checkpoint = signed
         require_kept(seq, log)
-        given = read_given(connection, seq, seq)
+        given = read_disclosures(connection, seq, seq)
         if not given or not given[0].is_as_signed:
             current_app.logger.critical(CHANGED.format(seq))
             raise InternalServerError(CHANGED.format(seq))
