@@ -34,7 +34,7 @@ from audit_service.proofs.checkpoint import parse_checkpoint
 from audit_service.proofs.entry import FORMS, MISSING, Group, missing_entry
 from audit_service.proofs.merkle import HASH_SIZE
 from audit_service.proofs.note import parse_note
-from audit_service.proofs.strict import base64
+from audit_service.proofs.strict import decode_base64
 from audit_service.proofs.tile_path import BITS, WIDTH, Tile
 from audit_service.proving.leaves import ERASED
 from audit_service.proving.log import StoredCheckpoint
@@ -332,4 +332,4 @@ def _parsed(line: bytes, seq: int) -> Parsed:
 
 
 def _opening(given: _Openings) -> bytes:
-    return b"".join(ERASED if text is None else base64(text) for text in (given.who, given.where))
+    return b"".join(ERASED if text is None else decode_base64(text) for text in (given.who, given.where))
