@@ -153,7 +153,7 @@ def test_a_signer_at_work(app: Flask, trail: SignedTrail) -> None:
 
 def test_nobody_signs(app: Flask, trail: SignedTrail, monkeypatch: pytest.MonkeyPatch) -> None:
     trail.start()
-    monkeypatch.setattr("audit_service.operations.readiness.PATIENCE", timedelta(seconds=-1000))
+    monkeypatch.setattr("audit_service.operations.log_state.GRACE", timedelta(seconds=-1000))
     answer = app.test_client().get("/readyz")
     assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
     assert answer.get_json()["log"]["state"] == "behind"
