@@ -23,7 +23,7 @@ from audit_service.vocabulary import AdminAction, Role
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.commands import succeed
 from tests.support.logins import BROWSER, log_in
-from tests.support.signed import SignedTrail
+from tests.support.signed_trail import SignedTrail
 
 NAME = "ada.lovelace"
 FINGERPRINT = "v1:bug"
@@ -40,7 +40,7 @@ def trail(
     made = SignedTrail(str(config["AUDIT_DATABASE_URL"]), tmp_path / "data")
     made.start()
     yield made
-    made.database.close()
+    made.close()
 
 
 @pytest.fixture

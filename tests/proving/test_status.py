@@ -16,7 +16,7 @@ from audit_service.trail.recorder import Recorder
 from tests.factories import LoginFactory
 from tests.support.apps import SECRET_KEY
 from tests.support.commands import run, succeed
-from tests.support.signed import SignedTrail
+from tests.support.signed_trail import SignedTrail
 
 HOUR = timedelta(hours=1)
 
@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 def trail(database_url: str, recorder: Recorder, tmp_path: Path) -> Iterator[SignedTrail]:
     made = SignedTrail(database_url, tmp_path / "data")
     yield made
-    made.database.close()
+    made.close()
 
 
 def status(trail: SignedTrail) -> LogStatus | None:
