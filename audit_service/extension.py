@@ -67,12 +67,12 @@ class LoginAudit:
         """Keep the trail in the database that *url* names, by default in the one that ``settings.host`` chooses.
 
         *engine* is the app's own, for an app that has neither Flask-SQLAlchemy nor Flask-SQLAlchemy-Lite. *api* is
-        where the API's addresses begin; None leaves it out. *log* is where those of the files
-        of the log begin, which come with the API; by default ``/trail`` below it. *pages* is where those of the pages
-        begin, such as ``/audit``; by default there are none. They are shown in the template *frame* of the app, which
-        has a block ``main``, or in one of their own. *session_viewer* returns the reader who is logged in to the
-        current request's session, or None; without it only tokens open the API. ``seams.Seams`` explains *identify*,
-        *transform* and *exclude*. *adapters* names those to use; None is those of all libraries that are set up.
+        where the API's addresses begin; None leaves it out. *log* is where those of the log's files begin, which come
+        with the API; by default ``/trail`` below it. *pages* is where those of the pages begin, such as ``/audit``; by
+        default there are none. They are shown in the template *frame* of the app, which has a block ``main``, or in one
+        of their own. *session_viewer* returns the reader who is logged in to the current request's session, or None;
+        without it only tokens open the API. ``seams.Seams`` explains *identify*, *transform* and *exclude*. *adapters*
+        names those to use; None is those of all libraries that are set up.
 
         Raises ``NotConfiguredError`` for an adapter that does not exist and a path that is none, and as ``init_app``
         does if *app* is given.

@@ -17,7 +17,7 @@ from audit_service.api.operations import Access, Answer, log_blueprint, operatio
 from audit_service.context import Viewer, current_context, end_reading
 from audit_service.errors import ProofError
 from audit_service.proofs.tile_path import ENTRIES_PATH, TILE_PATH, WIDTH, Tile, parse_entries, parse_tile
-from audit_service.proving.given import cosigned, read_given, snapshot
+from audit_service.proving.disclosures import cosigned, read_disclosures, snapshot
 from audit_service.proving.log import Log, StoredCheckpoint, read_checkpoint, read_log
 from audit_service.proving.tiles import StoredTree
 from audit_service.web.answers import OUR_ERRORS, problem, register_errors
@@ -126,7 +126,7 @@ def show_entries(_viewer: Viewer, tile: str) -> Response:
         signed = _signed(connection)
         _require_within(wanted, signed)
         require_kept(first, signed.log)
-        given = read_given(connection, first, wanted.end)
+        given = read_disclosures(connection, first, wanted.end)
     changed = set(range(first, wanted.end + 1)) - {each.seq for each in given if each.is_as_signed}
     if changed:
         raise InternalServerError(CHANGED.format(min(changed)))

@@ -1,26 +1,23 @@
 """Proofs of events: that an event is in the log of the newest checkpoint, as it was when that was signed."""
 
-import contextlib
 from functools import partial
 from http import HTTPStatus
 from math import ceil
 from typing import Any
-from uuid import UUID
 
 import msgspec
 from flask import Response, current_app, request
-from werkzeug.exceptions import Conflict, InternalServerError, NotFound
+from werkzeug.exceptions import Conflict, InternalServerError
 
-from audit_service.access.viewer import owner_of_view, record_reading
 from audit_service.api.answers import readable_answer
 from audit_service.api.log_files import CHANGED, TEXT, read_signed, require_kept
 from audit_service.api.operations import Access, Answer, operation
-from audit_service.context import Viewer, current_context, end_reading, read_session
+from audit_service.api.views import read_event
+from audit_service.context import Viewer, current_context, end_reading
 from audit_service.events.base import Kind
 from audit_service.events.kinds import KINDS
-from audit_service.history import query
 from audit_service.proofs.tlog_proof import TlogProof
-from audit_service.proving.given import Given, Openings, cosigned, read_given, snapshot
+from audit_service.proving.disclosures import Disclosure, Openings, cosigned, read_disclosures, snapshot
 from audit_service.proving.tiles import StoredTree
 
 _FORMS = ("application/json", "text/html", "text/plain")
@@ -52,13 +49,7 @@ class NotSignedYet(Conflict):
 
 def show_proof(kind: Kind, viewer: Viewer, event_id: str) -> Response:
     """Show the proof of an event to those who may see the event."""
-    item = None
-    with contextlib.suppress(ValueError):
-        item = query.find_event(read_session(), kind, UUID(event_id), owner=owner_of_view(viewer))
-    if item is None:
-        raise NotFound("there is no such event, or you may not see it")
-    record_reading(viewer)
-    given, proof = _prove(item.seq)
+    given, proof = _prove(read_event(kind, viewer, event_id).seq)
     if request.accept_mimetypes.best_match(_FORMS) == "text/plain":
         return Response(proof, content_type=TEXT, headers={"Cache-Control": "no-store", "Vary": "Accept, Cookie"})
     return readable_answer(
@@ -72,7 +63,7 @@ def show_proof(kind: Kind, viewer: Viewer, event_id: str) -> Response:
     )
 
 
-def _prove(seq: int) -> tuple[Given, bytes]:
+def _prove(seq: int) -> tuple[Disclosure, bytes]:
     """Return the event with its proof. Raises ``NotSignedYet`` and ``Gone``."""
     end_reading()
     with snapshot(current_context().reader) as connection:
@@ -81,7 +72,7 @@ def _prove(seq: int) -> tuple[Given, bytes]:
             raise NotSignedYet
         log, checkpoint = signed
         require_kept(seq, log)
-        given = read_given(connection, seq, seq)
+        given = read_disclosures(connection, seq, seq)
         if not given or not given[0].is_as_signed:
             current_app.logger.critical(CHANGED.format(seq))
             raise InternalServerError(CHANGED.format(seq))

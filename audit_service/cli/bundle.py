@@ -13,7 +13,7 @@ from audit_service.cli.export import interruptible, target_of
 from audit_service.cli.looks import record_look
 from audit_service.operations.archive import Archive
 from audit_service.operations.bundle import Span, find_span, write_bundle
-from audit_service.proving.given import snapshot
+from audit_service.proving.disclosures import snapshot
 from audit_service.storage.schema import require_newest
 from audit_service.vocabulary import AdminAction
 

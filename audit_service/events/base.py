@@ -15,8 +15,8 @@ from audit_service.events.operators import in_query
 from audit_service.events.request_info import parse_network
 from audit_service.values import limits
 
-# What says who it was, and no event is without until it is erased: a text in new events, in items a text or null.
-Certain = TypeVar("Certain")
+# The type of a field that is null only where it was erased: a text in new events, in items a text or null.
+Erasable = TypeVar("Erasable")
 
 
 def _now() -> datetime:
@@ -117,7 +117,7 @@ class Kind:
     filters: type[EventFilters]
     columns: tuple[str, ...]  # the fields that a table on a terminal has room for
     names: tuple[str, ...]  # the fields that hold names of users
-    certain: str  # a field of who it was that is null only where that was erased
+    null_if_erased: str  # a field of who it was, which no event is without until that is erased
     owner: str | None = None  # the field that names the user who may see the event; None: only auditors may
     has_ids_from_outside: bool = False  # so two events may come with one id
     # Filters whose index holds the events of a value in the order of time, those with the rarest values first.

@@ -4,23 +4,25 @@ from datetime import datetime
 from typing import Annotated, Generic
 
 from audit_service.events import tracebacks
-from audit_service.events.base import Certain, EventFilters, Kind, NewEvent, text_filter
+from audit_service.events.base import Erasable, EventFilters, Kind, NewEvent, text_filter
 from audit_service.events.request_info import Client, Target
 from audit_service.values import limits
 
 
-class _Error(NewEvent, Generic[Certain], kw_only=True, frozen=True):
+class ErrorFields(NewEvent, Generic[Erasable], kw_only=True, frozen=True):
+    """The fields of an error, new or stored."""
+
     username: str | None = None
     exception_type: str
-    message: Certain
-    traceback: Certain
+    message: Erasable
+    traceback: Erasable
     fingerprint: str
     http_method: str | None = None
     path: str | None = None
     endpoint: str | None = None
 
 
-class NewError(_Error[str], kw_only=True, frozen=True):
+class NewError(ErrorFields[str], kw_only=True, frozen=True):
     """An unhandled exception."""
 
 
@@ -41,7 +43,7 @@ def new_error(app: str, error: BaseException, client: Client, target: Target) ->
     )
 
 
-class ErrorItem(_Error[str | None], kw_only=True, frozen=True):
+class ErrorItem(ErrorFields[str | None], kw_only=True, frozen=True):
     """One row of ``error_events``."""
 
     seq: int
@@ -84,6 +86,6 @@ ERRORS = Kind(
     filters=ErrorFilters,
     columns=("timestamp", "exception_type", "http_method", "path", "endpoint", "username", "remote_addr"),
     names=("username",),
-    certain="message",
+    null_if_erased="message",
     indexed=("fingerprint", "username"),
 )

@@ -25,4 +25,4 @@ KIND_NAMED = {kind.name: kind for kind in KINDS}
 def erased_fields(item: Any) -> tuple[str, ...]:
     """Return the fields of *item*, an event as readers see it, that are null because it was erased who it was."""
     kind = next(kind for kind in KINDS if isinstance(item, kind.item))
-    return FORMS[kind.name].who if getattr(item, kind.certain) is None else ()
+    return FORMS[kind.name].who if getattr(item, kind.null_if_erased) is None else ()

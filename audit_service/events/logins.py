@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Generic
 
 from audit_service.events.base import (
-    Certain,
+    Erasable,
     EventFilters,
     Kind,
     NewEvent,
@@ -17,8 +17,10 @@ from audit_service.values import limits
 from audit_service.vocabulary import Action, Outcome, Reason
 
 
-class _Login(NewEvent, Generic[Certain], kw_only=True, frozen=True):
-    username: Certain
+class LoginFields(NewEvent, Generic[Erasable], kw_only=True, frozen=True):
+    """The fields of a login, new or stored."""
+
+    username: Erasable
     network: str | None = None
     action: Action = Action.LOGIN
     outcome: Outcome = Outcome.SUCCESS
@@ -28,11 +30,11 @@ class _Login(NewEvent, Generic[Certain], kw_only=True, frozen=True):
     details: dict[str, Any] | None = None
 
 
-class NewLogin(_Login[str], kw_only=True, frozen=True):
+class NewLogin(LoginFields[str], kw_only=True, frozen=True):
     """A login, failed login or logout."""
 
 
-class LoginItem(_Login[str | None], kw_only=True, frozen=True):
+class LoginItem(LoginFields[str | None], kw_only=True, frozen=True):
     """One row of ``login_events``."""
 
     seq: int
@@ -78,7 +80,7 @@ LOGINS = Kind(
     filters=LoginFilters,
     columns=("timestamp", "action", "outcome", "reason", "username", "remote_addr", "method"),
     names=("username",),
-    certain="username",
+    null_if_erased="username",
     owner="username",
     has_ids_from_outside=True,
     indexed=("request_id", "username", "remote_addr", "reason", "app", "method"),

@@ -23,7 +23,7 @@ from audit_service.proofs.bundle_format import (
 )
 from audit_service.proofs.entry import FORMS
 from audit_service.proofs.tile_path import tiles_of
-from audit_service.proving.given import Given, cosigned, read_given
+from audit_service.proving.disclosures import Disclosure, cosigned, read_disclosures
 from audit_service.proving.log import Log, StoredCheckpoint, read_checkpoint, read_log
 from audit_service.proving.tiles import StoredTree
 from audit_service.storage.log_models import TrailCheckpoint, TrailErasure
@@ -86,7 +86,7 @@ def write_bundle(connection: Connection, span: Span, archive: Archive) -> Genera
     with archive.growing(EVENTS) as write:
         for first in range(span.first, span.last + 1, CHUNK):
             last = min(span.last, first + CHUNK - 1)
-            given = read_given(connection, first, last)
+            given = read_disclosures(connection, first, last)
             proofs = _proofs(connection, given, span.checkpoint.size) if span.is_part else [None] * len(given)
             write(_encoder.encode_lines([_line(*each) for each in zip(given, proofs, strict=True)]))
             skipped += last - first + 1 - len(given)
@@ -144,13 +144,13 @@ def _write_erasures(connection: Connection, span: Span, write: _Write) -> None:
         write(_encoder.encode_lines(lines))
 
 
-def _proofs(connection: Connection, given: list[Given], size: int) -> list[list[str]]:
+def _proofs(connection: Connection, given: list[Disclosure], size: int) -> list[list[str]]:
     tree = StoredTree(connection)
     proofs = (tree.inclusion_proof(each.seq - 1, size) for each in given)
     return [[b64encode(hash_).decode() for hash_ in hashes] for hashes in proofs]
 
 
-def _line(given: Given, proof: list[str] | None) -> dict[str, Any]:
+def _line(given: Disclosure, proof: list[str] | None) -> dict[str, Any]:
     line = {
         "entry": msgspec.Raw(given.entry),
         "openings": given.openings,

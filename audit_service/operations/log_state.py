@@ -4,9 +4,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from audit_service.proving.status import LogStatus
+from audit_service.settings.table import Settings
 from audit_service.values.when import ago
 
-PATIENCE = timedelta(minutes=1)  # that a signature may be late
+GRACE = timedelta(minutes=1)  # that a signature may be late
+
+
+def patience(settings: Settings) -> timedelta:
+    """Return how long an event may wait for its signature: the interval of the signer, and a minute."""
+    return timedelta(seconds=settings.sign_interval) + GRACE
 
 
 def log_lines(status: LogStatus, now: datetime) -> dict[str, str]:

@@ -6,13 +6,13 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import current_app
 
 from audit_service.context import current_context, read_session
-from audit_service.operations.log_state import PATIENCE, log_part
+from audit_service.operations.log_state import log_part, patience
 from audit_service.proving.status import LogState, read_status
 from audit_service.storage import schema
 from audit_service.storage.outages import DATABASE_ERRORS, NOT_MIGRATED, is_outage, is_unmigrated
@@ -61,8 +61,9 @@ def _look(last: _Last) -> tuple[bool, dict[str, Any]]:
         fault = schema.fault_of(revision)
         database = "not migrated" if fault else "ok"
         if not fault:
-            patience = timedelta(seconds=current_context().settings.sign_interval) + PATIENCE
-            log = log_part(read_status(read_session().connection()), datetime.now(UTC), patience)
+            log = log_part(
+                read_status(read_session().connection()), datetime.now(UTC), patience(current_context().settings)
+            )
     except DATABASE_ERRORS as error:
         if is_unmigrated(error):
             revision, database, fault = None, "not migrated", NOT_MIGRATED

@@ -4,13 +4,13 @@ It is what the database says. Who does not trust it verifies the history.
 """
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from flask import current_app
 
 from audit_service.context import current_context, read_session
-from audit_service.operations.log_state import PATIENCE
+from audit_service.operations.log_state import patience
 from audit_service.proving.log import read_log
 from audit_service.proving.proven import Proven, proven
 from audit_service.proving.status import LogState, LogStatus, read_status
@@ -31,8 +31,8 @@ def reach() -> Reach | None:
     good_until, found = current_app.extensions.get(_KNOWN, (0.0, None))
     if time.monotonic() > good_until:
         status = read_status(read_session().connection())
-        patience = PATIENCE + timedelta(seconds=current_context().settings.sign_interval)
-        found = status and Reach(status, status.state(datetime.now(UTC), patience))
+        late = patience(current_context().settings)
+        found = status and Reach(status, status.state(datetime.now(UTC), late))
         current_app.extensions[_KNOWN] = time.monotonic() + GOOD_FOR, found
     known: Reach | None = found
     return known

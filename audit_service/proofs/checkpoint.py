@@ -12,7 +12,7 @@ from audit_service.errors import ProofError
 from audit_service.proofs.keys import SignerKey, VerifierKey
 from audit_service.proofs.merkle import EMPTY_ROOT, HASH_SIZE
 from audit_service.proofs.note import parse_note, sign, verify
-from audit_service.proofs.strict import base64, number
+from audit_service.proofs.strict import decode_base64, parse_number
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     origin, *lines = text.removesuffix("\n").split("\n")
     if not text.endswith("\n") or not origin or len(lines) != 2:  # noqa: PLR2004
         raise ProofError("a checkpoint has three lines: origin, size and root")
-    size, root = number(lines[0]), base64(lines[1])
+    size, root = parse_number(lines[0]), decode_base64(lines[1])
     if len(root) != HASH_SIZE:
         raise ProofError(f"the root of a checkpoint has {HASH_SIZE} bytes, not {len(root)}")
     if size == 0 and root != EMPTY_ROOT:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from audit_service.errors import ProofError
-from audit_service.proofs.strict import base64
+from audit_service.proofs.strict import decode_base64
 
 if TYPE_CHECKING:  # its import takes 10 ms, and only those who sign or verify need it
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -139,7 +139,7 @@ def _parse_key(text: str) -> tuple[str, Algorithm, bytes, str]:
     if not re.fullmatch("[0-9a-f]{8}", written_id):
         raise ProofError("a key is NAME+ID+BASE64, with an id of 8 hexadecimal digits")
     try:
-        data = base64(content)
+        data = decode_base64(content)
     except ProofError:
         raise ProofError(f"the key of {name[:80]!r} is no base64") from None
     if not data or data[0] not in list(Algorithm):

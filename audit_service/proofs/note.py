@@ -7,7 +7,7 @@ import msgspec
 
 from audit_service.errors import ProofError
 from audit_service.proofs.keys import ID_SIZE, Algorithm, SignerKey, VerifierKey, check_name
-from audit_service.proofs.strict import base64
+from audit_service.proofs.strict import decode_base64
 
 DASH = "\u2014 "  # before each signature
 MOST_SIGNATURES = 100
@@ -68,7 +68,7 @@ def parse_signature(line: str) -> Signature:
     name, space, content = line.removeprefix(DASH).partition(" ")
     if not line.startswith(DASH) or not space:
         raise ProofError(f"a signature is '{DASH}NAME BASE64', not {line[:80]!r}")
-    data = base64(content)
+    data = decode_base64(content)
     if len(data) <= ID_SIZE:
         raise ProofError(f"the signature of {name!r} is too short")
     return Signature(check_name(name), int.from_bytes(data[:ID_SIZE]), data[ID_SIZE:])

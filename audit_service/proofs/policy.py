@@ -6,7 +6,7 @@ import msgspec
 
 from audit_service.errors import ProofError
 from audit_service.proofs.keys import Algorithm, VerifierKey, parse_verifier
-from audit_service.proofs.strict import number
+from audit_service.proofs.strict import parse_number
 
 NONE = "none"  # the quorum that needs no witness
 
@@ -112,7 +112,7 @@ class _Parser:
             self._members.add(name)
         count = {"all": len(members), "any": 1}.get(least)
         if count is None:
-            count = number(least)
+            count = parse_number(least)
         if not 1 <= count <= len(members):
             raise ProofError(f"{least} of {len(members)} members cannot be")
         return Group(count, members)

@@ -6,7 +6,7 @@ import msgspec
 
 from audit_service.errors import ProofError
 from audit_service.proofs.merkle import HASH_SIZE
-from audit_service.proofs.strict import base64, number
+from audit_service.proofs.strict import decode_base64, parse_number
 
 PATH = "/add-checkpoint"
 SIZE_TYPE = "text/x.tlog.size"  # the media type of the size that a witness has
@@ -36,10 +36,10 @@ def parse_submission(data: bytes) -> Submission:
         first, lines = "", []
     if not blank or not first.startswith("old "):
         raise ProofError("a submission begins with 'old SIZE', and has an empty line before its checkpoint")
-    proof = [base64(line) for line in lines]
+    proof = [decode_base64(line) for line in lines]
     if len(proof) > MOST_HASHES or any(len(each) != HASH_SIZE for each in proof):
         raise ProofError(f"a proof has at most {MOST_HASHES} hashes of {HASH_SIZE} bytes")
-    return Submission(number(first.removeprefix("old ")), proof, checkpoint)
+    return Submission(parse_number(first.removeprefix("old ")), proof, checkpoint)
 
 
 def parse_size(data: bytes) -> int:
@@ -47,4 +47,4 @@ def parse_size(data: bytes) -> int:
     text = data.decode("ascii", errors="replace")
     if not text.endswith("\n"):
         raise ProofError(f"a size ends with a newline, unlike {text[:80]!r}")
-    return number(text[:-1])
+    return parse_number(text[:-1])

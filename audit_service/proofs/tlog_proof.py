@@ -9,7 +9,7 @@ from audit_service.errors import ProofError
 from audit_service.proofs.checkpoint import Checkpoint, open_checkpoint
 from audit_service.proofs.keys import VerifierKey
 from audit_service.proofs.merkle import HASH_SIZE, leaf_hash, verify_inclusion
-from audit_service.proofs.strict import base64, number
+from audit_service.proofs.strict import decode_base64, parse_number
 
 FORMAT = "c2sp.org/tlog-proof@v1"
 SUFFIX = ".tlog-proof"
@@ -43,11 +43,11 @@ def parse_tlog_proof(data: bytes) -> TlogProof:
         lines = []
     if not blank or not lines or lines.pop(0) != FORMAT:
         raise ProofError(f"a proof begins with {FORMAT}, and has an empty line before its checkpoint")
-    extra = base64(lines.pop(0).removeprefix("extra ")) if lines and lines[0].startswith("extra ") else None
+    extra = decode_base64(lines.pop(0).removeprefix("extra ")) if lines and lines[0].startswith("extra ") else None
     if not lines or not lines[0].startswith("index "):
         raise ProofError("a proof has a line 'index NUMBER'")
-    index = number(lines.pop(0).removeprefix("index "))
-    hashes = [base64(line) for line in lines]
+    index = parse_number(lines.pop(0).removeprefix("index "))
+    hashes = [decode_base64(line) for line in lines]
     if len(hashes) > MOST_HASHES or any(len(each) != HASH_SIZE for each in hashes):
         raise ProofError(f"a proof has at most {MOST_HASHES} hashes of {HASH_SIZE} bytes")
     return TlogProof(index, hashes, checkpoint, extra)

@@ -9,7 +9,7 @@ from audit_service.proving.log import Log
 from audit_service.storage.log_models import TrailCheckpoint, TrailConfirmation
 
 
-class Confirmation(NamedTuple):
+class FirstConfirmation(NamedTuple):
     """Somebody outside who has had a checkpoint since some time."""
 
     name: str
@@ -21,7 +21,7 @@ class Proven(NamedTuple):
 
     size: int
     signed_at: datetime
-    confirmations: list[Confirmation]
+    confirmations: list[FirstConfirmation]
 
 
 def proven(connection: Connection, log: Log, seq: int) -> Proven | None:
@@ -37,4 +37,4 @@ def proven(connection: Connection, log: Log, seq: int) -> Proven | None:
     outside = select(TrailConfirmation.name, func.min(TrailConfirmation.confirmed_at))
     outside = outside.where(TrailConfirmation.log_id == log.log_id, TrailConfirmation.size >= seq)
     confirmations = connection.execute(outside.group_by(TrailConfirmation.name).order_by(TrailConfirmation.name))
-    return Proven(row.size, row.signed_at, [Confirmation(*each) for each in confirmations])
+    return Proven(row.size, row.signed_at, [FirstConfirmation(*each) for each in confirmations])

@@ -54,6 +54,17 @@ def make_file(path: Path, content: bytes = b"") -> None:
         draft.unlink(missing_ok=True)
 
 
+def read_secret(path: Path) -> str:
+    """Return the text of a file that only its owner may read.
+
+    Raises ``SettingsError`` if others may, and ``OSError`` or ``UnicodeDecodeError`` if it cannot be read.
+    """
+    text = path.read_text(encoding="utf-8")
+    if path.stat().st_mode & 0o077:
+        raise SettingsError(f"others may read the secret key in {str(path)!r}: run chmod 600 on it")
+    return text
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Put *content* in the place of what a file has: after a crash it has the one or the other. Raises ``OSError``."""
     draft = path.with_name(f".{path.name}.draft")

@@ -207,7 +207,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             Meta(
                 min_length=1,
                 title="a file",
-                description="the signer's secret key; by default `signing_key` in the data folder",
+                description="the signer's secret key",
             ),
         ]
         | None
@@ -218,7 +218,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             Meta(
                 min_length=1,
                 title="a command",
-                description="runs with each new checkpoint on its standard input, to keep it outside this machine",
+                description="gets the newest checkpoint on its standard input, to keep it outside this machine",
             ),
         ]
         | None

@@ -7,16 +7,13 @@ from pathlib import Path
 
 from audit_service.errors import ProofError, SettingsError
 from audit_service.proofs.keys import SignerKey, new_key, parse_signer
-from audit_service.settings.data_folder import make_file, replace_file
+from audit_service.settings.data_folder import make_file, read_secret, replace_file
 
 
 def read_keys(path: Path) -> list[SignerKey]:
     """Return the keys in the file, the current one first. Raises ``SettingsError``."""
     try:
-        lines = path.read_text(encoding="utf-8").split()
-        if path.stat().st_mode & 0o077:
-            raise SettingsError(f"others may read the secret key in {str(path)!r}: run chmod 600 on it")
-        keys = [parse_signer(line) for line in lines]
+        keys = [parse_signer(line) for line in read_secret(path).split()]
     except FileNotFoundError:
         raise SettingsError(
             f"there is no secret key in {str(path)!r} (AUDIT_SIGNING_KEY_FILE): 'audit-service trail init' makes one; "

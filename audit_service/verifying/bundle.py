@@ -5,14 +5,11 @@ is there twice, is refused.
 """
 
 import gzip
-import re
-import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
-from os import SEEK_END
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, NamedTuple
@@ -28,64 +25,28 @@ from audit_service.proofs.bundle_format import (
     FORMAT,
     LONGEST_LINE,
     MANIFEST,
-    README,
     TILES,
 )
 from audit_service.proofs.checkpoint import parse_checkpoint
-from audit_service.proofs.entry import FORMS, MISSING, Group, missing_entry
 from audit_service.proofs.merkle import HASH_SIZE
 from audit_service.proofs.note import parse_note
-from audit_service.proofs.strict import base64
 from audit_service.proofs.tile_path import BITS, WIDTH, Tile
-from audit_service.proving.leaves import ERASED
 from audit_service.proving.log import StoredCheckpoint
 from audit_service.proving.rows import Event, Malformed
+from audit_service.verifying.bundle_lines import parse_erasure, parse_event, seq_of
+from audit_service.verifying.bundle_members import Place, find_members
 from audit_service.verifying.findings import Code, Finding
 from audit_service.verifying.source import Block, Erasure, Head, Leaf
 
 SMALL = 1 << 20  # bytes that every member may have but the two lists
 RATIO = 100  # by which a compressed bundle may grow
-_BLOCK = tarfile.BLOCKSIZE
 _COPY = 1 << 20  # bytes
-_SEQ = re.compile(rb'"seq":([1-9][0-9]{0,17})[,}]')
-_NULL = b"null"
-
-
-class _Openings(msgspec.Struct):
-    where: str | None
-    who: str | None
-
-
-class _Line(msgspec.Struct, forbid_unknown_fields=True):
-    entry: msgspec.Raw
-    openings: _Openings | None
-    where: msgspec.Raw
-    who: msgspec.Raw
-
-
-class _ErasureLine(msgspec.Struct, forbid_unknown_fields=True):
-    by_seq: int
-    commitment: str
-    group: str
-    seq: int
 
 
 class _Manifest(msgspec.Struct):
     format: str
     floor: int
     claims_completeness: bool
-
-
-_line = msgspec.json.Decoder(_Line).decode
-_fields = msgspec.json.Decoder(dict[str, str | int | None]).decode
-_encode = msgspec.json.Encoder().encode
-
-
-class Place(NamedTuple):
-    """Where the content of a member is in the archive: its first byte, and the one after its last."""
-
-    begin: int
-    end: int
 
 
 class BundleOpener(NamedTuple):
@@ -129,7 +90,7 @@ class BundleSource:
     def __init__(self, file: IO[bytes]) -> None:
         """Read *file*, a tar archive. Raises ``ProofError`` for what is no bundle of a whole history."""
         self._file = file
-        self._places = _members(file)
+        self._places = find_members(file)
         try:
             manifest = msgspec.json.decode(self._content(MANIFEST), type=_Manifest)
         except msgspec.MsgspecError as error:
@@ -143,7 +104,8 @@ class BundleSource:
         self._checkpoint = parse_checkpoint(parse_note(self._note).text)
         self._erasures: dict[int, list[Erasure]] = {}
         for line in self._lines(self._places[ERASURES].begin, self._places[ERASURES].end):
-            self._add_erasure(line)
+            seq, erasure = parse_erasure(line)
+            self._erasures.setdefault(seq, []).append(erasure)
         self._tile: tuple[int, bytes] | None = None
         self._next = (1, self._events.begin)  # a seq, and where its line begins
 
@@ -181,11 +143,11 @@ class BundleSource:
         leaves: dict[int, Leaf] = {}
         begin = self._next[1] if self._next[0] == first else self._find(first)
         for line in self._lines(begin, self._events.end):
-            seq = _seq_of(line)
+            seq = seq_of(line)
             if seq > last:
                 break
             begin += len(line)
-            row, opening, commitments = _parsed(line, seq)
+            row, opening, commitments = parse_event(line, seq)
             rows += [row] if row else []
             leaves[seq] = Leaf(self._leaf(seq), opening, commitments)
         self._next = (last + 1, begin)
@@ -209,20 +171,12 @@ class BundleSource:
             self._tile = (number, self.tile(0, number) or b"")
         return self._tile[1][place * HASH_SIZE : (place + 1) * HASH_SIZE]
 
-    def _add_erasure(self, line: bytes) -> None:
-        try:
-            given = msgspec.json.decode(line, type=_ErasureLine)
-            commitment = bytes.fromhex(given.commitment)
-        except ValueError as error:
-            raise ProofError(f"a line of {ERASURES} is not what it has to be: {error}") from None
-        self._erasures.setdefault(given.seq, []).append(Erasure(given.group, commitment, given.by_seq))
-
     @cached_property
     def _misplaced(self) -> list[Finding]:
         """A finding for the first line that is not in its place: the blocks are looked for by the order of lines."""
         latest = 0
         for line in self._lines(self._events.begin, self._events.end):
-            seq = _seq_of(line)
+            seq = seq_of(line)
             if not latest < seq <= self._checkpoint.size:
                 words = f"{EVENTS} has a line with the seq {seq} after that of {latest}, and the last is that of "
                 return [Finding(Code.OUT_OF_RANGE, f"{words}{self._checkpoint.size}", seq=seq, table=EVENTS)]
@@ -241,7 +195,7 @@ class BundleSource:
             line = next(self._lines(begin, self._events.end), None) if begin < high else None
             if line is None:
                 high = middle
-            elif _seq_of(line) < seq:
+            elif seq_of(line) < seq:
                 low = begin + len(line)
             elif middle == low:
                 return low
@@ -268,71 +222,3 @@ class BundleSource:
             raise ProofError(f"{name} is larger than {SMALL} bytes")
         self._file.seek(begin)
         return self._file.read(end - begin)
-
-
-def _members(file: IO[bytes]) -> dict[str, Place]:
-    """Return where the members of a tar archive are. Raises ``ProofError`` for what a bundle has not."""
-    found: dict[str, Place] = {}
-    size, place = file.seek(0, SEEK_END), 0
-    while place < size:
-        file.seek(place)
-        header = file.read(_BLOCK)
-        if not any(header):  # the end
-            break
-        try:
-            member = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
-        except (tarfile.HeaderError, UnicodeDecodeError) as error:
-            raise ProofError(f"this is no bundle: {error}") from None
-        begin = place + _BLOCK
-        end = begin + member.size
-        if not member.isreg() or not _NAME.fullmatch(member.name) or member.name in found:
-            raise ProofError(f"a bundle has no such member, or not twice: {member.name[:80]!r}")
-        if member.size < 0 or end > size:
-            raise ProofError(f"{member.name} is cut off")
-        found[member.name] = Place(begin, end)
-        place = end + -member.size % _BLOCK
-    for name in (MANIFEST, CHECKPOINT, ERASURES, EVENTS):
-        if name not in found:
-            raise ProofError(f"this is no bundle: it has no {name}")
-    return found
-
-
-_NAME = re.compile(
-    rf"{README}|{MANIFEST}|{CHECKPOINT}|{CHECKPOINTS}[^/]{{1,64}}/(?:0|[1-9][0-9]{{0,17}})|{ERASURES}|{EVENTS}"
-    rf"|{TILES}[0-9]{{1,2}}/(?:x[0-9]{{3}}/){{0,6}}[0-9]{{3}}(?:\.p/[0-9]{{1,3}})?"
-)
-
-
-def _seq_of(line: bytes) -> int:
-    """Return the seq of a line, 0 if it has none."""
-    found = _SEQ.search(line)
-    return int(found[1]) if found else 0
-
-
-Parsed = tuple[Event | Malformed | None, bytes | None, tuple[bytes, bytes] | None]
-
-
-def _parsed(line: bytes, seq: int) -> Parsed:
-    """Return the event of a line, its openings and its commitments; no event if it is declared missing."""
-    try:
-        given = _line(line)
-        fields = _fields(given.entry)
-        if fields.get("kind") == MISSING and bytes(given.entry) == missing_entry(seq):
-            return None, None, None
-        form = FORMS[str(fields["kind"])]
-        plain = [fields.get(name) for name in form.plain]
-        who, where = bytes.fromhex(str(fields[Group.WHO])), bytes.fromhex(str(fields[Group.WHERE]))
-        opening = _opening(given.openings) if given.openings else None
-        texts = bytes(given.who), bytes(given.where)
-        parts = bytes(given.entry), _encode(given.openings), texts[1], texts[0]
-        is_canonical = line == b'{"entry":%b,"openings":%b,"where":%b,"who":%b}\n' % parts
-        if not is_canonical or form.entry(plain, who, where) != parts[0] or fields["seq"] != seq:
-            return Malformed(seq, form.kind, "", f"its line in {EVENTS} is not in its canonical form"), None, None
-    except (ValueError, KeyError, ProofError) as error:
-        return Malformed(seq, next(iter(FORMS)), "", f"its line in {EVENTS} is none: {error}"), None, None
-    is_empty = texts[0] == _NULL, texts[1] == _NULL
-    return Event(seq, form, plain, *texts, is_empty), opening, (who, where)
-
-
-def _opening(given: _Openings) -> bytes:
-    return b"".join(ERASED if text is None else base64(text) for text in (given.who, given.where))

@@ -5,7 +5,7 @@ from pathlib import Path
 from audit_service.errors import ProofError, SettingsError
 from audit_service.proofs.keys import Algorithm, SignerKey, check_name, new_key, parse_signer
 from audit_service.proofs.policy import Policy, parse_policy
-from audit_service.settings.data_folder import make_file
+from audit_service.settings.data_folder import make_file, read_secret
 
 
 def make_key(path: Path, name: str) -> SignerKey:
@@ -26,9 +26,7 @@ def make_key(path: Path, name: str) -> SignerKey:
 def read_key(path: Path) -> SignerKey:
     """Return the witness's secret key. Raises ``SettingsError``."""
     try:
-        if path.stat().st_mode & 0o077:
-            raise SettingsError(f"others may read the secret key in {str(path)!r}: run chmod 600 on it")
-        key = parse_signer(path.read_text(encoding="utf-8").strip())
+        key = parse_signer(read_secret(path).strip())
     except (OSError, UnicodeDecodeError, ProofError) as error:
         raise SettingsError(f"the secret key in {str(path)!r} cannot be used: {error}") from None
     if key.algorithm is not Algorithm.COSIGNATURE:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,8 @@ def service(recorder: Recorder, engine: Engine, database_url: str, tmp_path: Pat
     with Session(engine) as session:
         token = add_token(session, "reader", Scope.READ, by=ACTOR)
         session.commit()
-    SignedTrail(database_url, tmp_path / "signer").sign()
+    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
+        trail.sign()
     settings = {"AUDIT_DATABASE_URL": database_url, "AUDIT_SECRET_KEY": "a secret key for tests"}
     with running_service({**settings, "AUDIT_DATA_DIR": tmp_path / "data"}) as url:
         yield url, token

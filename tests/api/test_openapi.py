@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,9 @@ def history(app: Flask) -> dict[str, str]:
 
 
 @pytest.fixture
-def log(app: Flask, database_url: str, tmp_path: Path) -> SignedTrail:
-    return SignedTrail(database_url, tmp_path / "signer")
+def log(app: Flask, database_url: str, tmp_path: Path) -> Iterator[SignedTrail]:
+    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
+        yield trail
 
 
 def concrete(path: str, ids: dict[str, str]) -> str:

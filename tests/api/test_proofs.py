@@ -3,6 +3,8 @@
 import json
 import re
 from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,6 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
 
-from audit_service.proofs.checkpoint import open_checkpoint
 from audit_service.proofs.entry import Group, commitment
 from audit_service.proofs.jcs import jcs
 from audit_service.proofs.merkle import leaf_hash, root, verify_consistency
@@ -24,8 +25,9 @@ from tests.support.signed_trail import SignedTrail
 
 
 @pytest.fixture
-def trail(app: Flask, database_url: str, tmp_path: Path) -> SignedTrail:
-    return SignedTrail(database_url, tmp_path / "signer")
+def trail(app: Flask, database_url: str, tmp_path: Path) -> Iterator[SignedTrail]:
+    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
+        yield trail
 
 
 def check(trail: SignedTrail, answer: dict[str, Any]) -> int:
@@ -74,7 +76,7 @@ def test_a_proof_is_of_the_newest_checkpoint_with_its_cosignatures(
     reader: Reader, trail: SignedTrail, engine: Engine
 ) -> None:
     event = LoginFactory()
-    first = trail.sign()
+    first, first_note = trail.sign(), trail.note()
     for _ in range(300):
         LoginFactory()
     second = trail.sign()
@@ -87,9 +89,9 @@ def test_a_proof_is_of_the_newest_checkpoint_with_its_cosignatures(
             )
     assert check(trail, reader.get(f"/api/logins/{event.id}/proof").get_json()) == second.size
     newest = reader.get("/trail/checkpoint")
-    assert newest.data == second.note + f"{line}\n".encode()
+    assert newest.data == trail.note() + f"{line}\n".encode()
     assert newest.content_type == "text/plain; charset=utf-8"
-    assert reader.get("/trail/checkpoint", size=first.size).data == first.note
+    assert reader.get("/trail/checkpoint", size=first.size).data == first_note
     assert reader.get("/trail/checkpoint", size=first.size + 1).status_code == 404
     assert reader.get(f"/api/logins/{event.id}/proof").get_json()["proof"].endswith(newest.text)
 
@@ -139,10 +141,9 @@ def test_a_look_at_a_proof_is_recorded_and_one_at_hashes_is_not(reader: Reader, 
 def test_the_tree_of_the_files_is_the_one_that_is_signed(reader: Reader, trail: SignedTrail) -> None:
     for _ in range(600):
         LoginFactory()
-    signed = trail.sign()
-    checkpoint = open_checkpoint(signed.note, trail.origin, [trail.verifier])
+    checkpoint = trail.sign()
     leaves: list[bytes] = []
-    for number, width in ((0, 256), (1, 256), (2, signed.size - 512)):
+    for number, width in ((0, 256), (1, 256), (2, checkpoint.size - 512)):
         partial = f".p/{width}" if width < 256 else ""
         tile = reader.get(f"/trail/tile/0/00{number}{partial}")
         entries = reader.get(f"/trail/tile/entries/00{number}{partial}")

@@ -4,6 +4,8 @@ import hashlib
 import json
 import tarfile
 from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +39,22 @@ class Bundle:
 
 
 @pytest.fixture
-def trail(app: Flask, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SignedTrail:
+def trail(app: Flask, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SignedTrail]:
     monkeypatch.setenv("AUDIT_DATABASE_URL", database_url)
     monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path / "data"))
     for count in range(300):
         LoginFactory(username=f"user{count}", details={"count": count, "name": "Zo\u00eb"})
     ErrorFactory(traceback="x" * 16_384, message='a "quoted" line\nand \u2028 another')
     AdminFactory()
-    return SignedTrail(database_url, tmp_path / "signer")
+    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
+        yield trail
 
 
 @pytest.mark.parametrize("name", ["history.tar", "history.tar.gz"])
 def test_everything(trail: SignedTrail, tmp_path: Path, name: str) -> None:
-    older = trail.sign()
+    older, older_note = trail.sign(), trail.note()
     LoginFactory()
-    newest = trail.sign()
+    newest, newest_note = trail.sign(), trail.note()
     LoginFactory()  # which is not signed yet
     done = run("bundle", str(tmp_path / name))
     assert done.exit_code == 0, done.output
@@ -59,16 +62,17 @@ def test_everything(trail: SignedTrail, tmp_path: Path, name: str) -> None:
     bundle = Bundle(tmp_path / name)
     assert bundle.names[:3] == ["README.txt", "manifest.json", "checkpoint"]
     assert bundle.names[-2:] == ["erasures.jsonl", "events.jsonl"]
-    assert bundle.files["checkpoint"] == newest.note
+    assert bundle.files["checkpoint"] == newest_note
     log_id = trail.origin.rpartition("/")[2]
     stored = {name: note for name, note in bundle.files.items() if name.startswith("checkpoints/")}
-    assert stored == {f"checkpoints/{log_id}/{each.size}": each.note for each in (older, newest)}
+    notes = {older.size: older_note, newest.size: newest_note}
+    assert stored == {f"checkpoints/{log_id}/{size}": note for size, note in notes.items()}
     lines = bundle.files["events.jsonl"].splitlines()
     assert max(map(len, lines)) < LONGEST_LINE
     leaves = [check_line(line) for line in lines]
     assert [json.loads(line)["entry"]["seq"] for line in lines] == list(range(1, newest.size + 1))
     for signed in (older, newest):
-        assert root(leaves[: signed.size]) == open_checkpoint(signed.note, trail.origin, [trail.verifier]).root
+        assert root(leaves[: signed.size]) == signed.root
     assert bundle.files["tile/0/000"] + bundle.files[f"tile/0/001.p/{newest.size - 256}"] == b"".join(leaves)
     assert bundle.files["tile/1/000.p/1"] == root(leaves[:256])
     manifest = json.loads(bundle.files["manifest.json"])

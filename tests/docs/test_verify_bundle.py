@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ Change = Callable[[bytes], bytes]
 
 
 @pytest.fixture
-def trail(recorder: Recorder, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SignedTrail:
+def trail(
+    recorder: Recorder, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SignedTrail]:
     monkeypatch.setenv("AUDIT_DATABASE_URL", database_url)
     monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path / "data"))
     recorder.record_all(
@@ -32,12 +35,17 @@ def trail(recorder: Recorder, database_url: str, tmp_path: Path, monkeypatch: py
     LoginFactory(username="eve")
     ErrorFactory(message='},"openings":null,"where":null')
     AdminFactory()
-    trail = SignedTrail(database_url, tmp_path / "signer")
-    (tmp_path / "older").write_bytes(trail.sign().note)
-    assert run("erase", "--username", "eve", "--groups", "who", "--reason", "asked for", "--yes").exit_code == 0
-    (tmp_path / "newest").write_bytes(trail.sign().note)
-    assert run("bundle", str(tmp_path / "history.tar.gz")).exit_code == 0
-    return trail
+    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
+        (tmp_path / "older").write_bytes(signed_note(trail))
+        assert run("erase", "--username", "eve", "--groups", "who", "--reason", "asked for", "--yes").exit_code == 0
+        (tmp_path / "newest").write_bytes(signed_note(trail))
+        assert run("bundle", str(tmp_path / "history.tar.gz")).exit_code == 0
+        yield trail
+
+
+def signed_note(trail: SignedTrail) -> bytes:
+    trail.sign()
+    return trail.note()
 
 
 def verify(*arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -114,7 +122,7 @@ def test_another_key_and_an_older_bundle(trail: SignedTrail, tmp_path: Path) -> 
     bundle = shutil.copy(tmp_path / "history.tar.gz", tmp_path / "copy.tar.gz")
     LoginFactory()
     newer = tmp_path / "newer"
-    newer.write_bytes(trail.sign().note)
+    newer.write_bytes(signed_note(trail))
     done = verify(bundle, trail.verifier, newer)
     assert (done.returncode, done.stderr) == (1, "NOT VERIFIED: you have a newer checkpoint, or another one\n")
     key = str(trail.verifier).replace("audit.example.org", "audit.example.net")

@@ -37,7 +37,7 @@ from audit_service.vocabulary import AdminAction
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.commands import run, succeed
 from tests.support.server import environment
-from tests.support.signed import SignedTrail
+from tests.support.signed_trail import SignedTrail
 
 NAME = "adalovelace"
 REASON = ("--reason", "they have asked for it")
@@ -54,7 +54,7 @@ def trail(
     monkeypatch.setenv("AUDIT_DATA_DIR", str(made.folder))
     made.start()
     yield made
-    made.database.close()
+    made.close()
 
 
 def fill() -> None:

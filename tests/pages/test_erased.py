@@ -23,7 +23,7 @@ from audit_service.vocabulary import AdminAction, Role
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.commands import succeed
 from tests.support.logins import BROWSER, log_in
-from tests.support.signed import SignedTrail
+from tests.support.signed_trail import SignedTrail
 
 NAME = "ada.lovelace"
 FINGERPRINT = "v1:bug"
@@ -40,7 +40,7 @@ def trail(
     made = SignedTrail(str(config["AUDIT_DATABASE_URL"]), tmp_path / "data")
     made.start()
     yield made
-    made.database.close()
+    made.close()
 
 
 @pytest.fixture
@@ -151,10 +151,10 @@ def test_exports_are_empty_there(client: FlaskClient, ids: dict[str, UUID], toke
         path = f"/api/{kind.collection}"
         text = client.get(f"{path}.csv", headers=token).text
         (row,) = (row for row in csv.DictReader(io.StringIO(text)) if row["id"] == str(ids[name]))
-        assert {row[field] for field in (kind.certain, *kind.names, "remote_addr")} == {""}
+        assert {row[field] for field in (kind.null_if_erased, *kind.names, "remote_addr")} == {""}
         lines = client.get(f"{path}.ndjson", headers=token).text.splitlines()
         (item,) = (item for item in map(json.loads, lines) if item["id"] == str(ids[name]))
-        assert {item[field] for field in (kind.certain, *kind.names, "remote_addr")} == {None}
+        assert {item[field] for field in (kind.null_if_erased, *kind.names, "remote_addr")} == {None}
 
 
 def test_a_user_sees_erased_logins_no_more(client: FlaskClient, trail: SignedTrail) -> None:
@@ -173,7 +173,7 @@ def test_the_terminal_says_it(ids: dict[str, UUID]) -> None:
     for command, kind in zip(("logins", "errors", "changes"), KINDS, strict=True):
         lines = [json.loads(line) for line in succeed("history", command, "--limit", "100").splitlines()]
         (line,) = (line for line in lines if line["id"] in map(str, (ids["login"], ids["error"], ids["admin"])))
-        assert line[kind.certain] is None
+        assert line[kind.null_if_erased] is None
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from audit_service.proving.log import note_problem
 from audit_service.vocabulary import Role
 from tests.factories import ErrorFactory, LoginFactory
 from tests.support.logins import BROWSER, log_in
-from tests.support.signed import SignedTrail
+from tests.support.signed_trail import SignedTrail
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def trail(app: Flask, database_url: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(proofs, "GOOD_FOR", -1)
     made = SignedTrail(database_url, tmp_path / "signer")
     yield made
-    made.database.close()
+    made.close()
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,10 +49,11 @@ def check(tmp_path_factory: pytest.TempPathFactory) -> Check:
 
 
 @pytest.fixture
-def trail(recorder: Recorder, database_url: str, tmp_path: Path) -> SignedTrail:
+def trail(recorder: Recorder, database_url: str, tmp_path: Path) -> Iterator[SignedTrail]:
     recorder.record_all(LoginFactory.copies(700, username="Zo\u00eb", details={"a": [1.5, None]}))
     ErrorFactory()
-    return SignedTrail(database_url, tmp_path / "signer")
+    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
+        yield trail
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from audit_service.trail.recorder import Recorder
 from tests.factories import LoginFactory
 from tests.support.apps import SECRET_KEY
 from tests.support.commands import run, succeed
-from tests.support.signed import SignedTrail
+from tests.support.signed_trail import SignedTrail
 
 HOUR = timedelta(hours=1)
 
@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 def trail(database_url: str, recorder: Recorder, tmp_path: Path) -> Iterator[SignedTrail]:
     made = SignedTrail(database_url, tmp_path / "data")
     yield made
-    made.database.close()
+    made.close()
 
 
 def status(trail: SignedTrail) -> LogStatus | None:
@@ -153,7 +153,7 @@ def test_a_signer_at_work(app: Flask, trail: SignedTrail) -> None:
 
 def test_nobody_signs(app: Flask, trail: SignedTrail, monkeypatch: pytest.MonkeyPatch) -> None:
     trail.start()
-    monkeypatch.setattr("audit_service.operations.readiness.PATIENCE", timedelta(seconds=-1000))
+    monkeypatch.setattr("audit_service.operations.log_state.GRACE", timedelta(seconds=-1000))
     answer = app.test_client().get("/readyz")
     assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
     assert answer.get_json()["log"]["state"] == "behind"

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from audit_service.trail.recorder import Recorder
-from tests.support.signed import SignedTrail
-from tests.support.signing import SignedLog
+from tests.support.signed_trail import SignedTrail, StartedTrail
 
 
 @pytest.fixture
@@ -16,10 +15,10 @@ def trail(database_url: str, recorder: Recorder, tmp_path: Path) -> Iterator[Sig
     made = SignedTrail(database_url, tmp_path / "data")
     made.start()
     yield made
-    made.database.close()
+    made.close()
 
 
 @pytest.fixture(autouse=True)
-def closed_logs() -> Iterator[None]:
+def closed_trails() -> Iterator[None]:
     yield
-    SignedLog.close_all()
+    StartedTrail.close_all()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.factories import LoginFactory
 from tests.support.documents import blocks, section
-from tests.support.signing import SignedLog
+from tests.support.signed_trail import StartedTrail
 from tests.support.waiting import wait_until
 
 pytestmark = [
@@ -39,8 +39,8 @@ def test_a_repository(database_url: str, tmp_path: Path, monkeypatch: pytest.Mon
     subprocess.run(["git", "clone", "--quiet", bare, clone], check=True, capture_output=True)
     subprocess.run(["git", "config", "push.autoSetupRemote", "true"], cwd=clone, check=True)
     command = str(hook(tmp_path, "git push", **{"/srv/checkpoints": clone}))
-    log = SignedLog(database_url, tmp_path / "data", checkpoint_hook=command, checkpoint_hook_interval=0)
-    with log.signer():
+    log = StartedTrail(database_url, tmp_path / "data", checkpoint_hook=command, checkpoint_hook_interval=0)
+    with log.signing():
         wait_until(lambda: log.is_confirmed("hook", 1), "nothing was pushed")
         LoginFactory.create()
         wait_until(lambda: log.is_confirmed("hook", 2), "nothing was pushed")
@@ -52,7 +52,7 @@ def test_a_repository(database_url: str, tmp_path: Path, monkeypatch: pytest.Mon
     note = subprocess.run(
         ["git", "show", f"{branch.stdout.strip()}:checkpoint"], cwd=bare, check=True, capture_output=True
     )
-    checkpoint = log.checkpoint()
+    checkpoint = log.stored()
     assert checkpoint
     assert note.stdout == checkpoint.note
 
@@ -61,10 +61,10 @@ def test_a_folder(database_url: str, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     command = str(hook(tmp_path, "/mnt/other", **{"/mnt/other": other}))
-    log = SignedLog(database_url, tmp_path / "data", checkpoint_hook=command)
-    with log.signer():
+    log = StartedTrail(database_url, tmp_path / "data", checkpoint_hook=command)
+    with log.signing():
         wait_until(lambda: log.is_confirmed("hook", 1), "nothing was written")
-    checkpoint = log.checkpoint()
+    checkpoint = log.stored()
     assert checkpoint
     (path,) = other.iterdir()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", path.name)
@@ -77,10 +77,10 @@ def test_mail(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     sendmail.write_text(f'#!/bin/sh -e\n[ "$1" = -t ]\ncat > "{tmp_path}/mail"\n')
     sendmail.chmod(0o700)
     monkeypatch.setenv("PATH", f"{sendmail.parent}:{os.environ['PATH']}")
-    log = SignedLog(database_url, tmp_path / "data", checkpoint_hook=str(hook(tmp_path, "sendmail")))
-    with log.signer():
+    log = StartedTrail(database_url, tmp_path / "data", checkpoint_hook=str(hook(tmp_path, "sendmail")))
+    with log.signing():
         wait_until(lambda: log.is_confirmed("hook", 1), "nothing was sent")
-    checkpoint = log.checkpoint()
+    checkpoint = log.stored()
     assert checkpoint
     head, _, body = (tmp_path / "mail").read_bytes().partition(b"\n\n")
     assert head.split(b"\n")[0] == b"To: auditor@example.org"

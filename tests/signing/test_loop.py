@@ -1,7 +1,6 @@
 """The signer at work: it goes on after trouble, and tells of it."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,17 +8,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from msgspec.structs import replace
 from sqlalchemy import make_url, text
 
 from audit_service.errors import AuditError
 from audit_service.signing.head_file import only_signer
 from audit_service.signing.lifecycle import restart_log
-from audit_service.signing.loop import sign_forever, sign_once
+from audit_service.signing.loop import sign_once
 from audit_service.trail.recorder import Recorder
 from tests.factories import LoginFactory
 from tests.support.accounts import ACTOR
-from tests.support.signed import SignedTrail
+from tests.support.signed_trail import SignedTrail
 
 LIMIT = 30  # seconds
 
@@ -29,21 +27,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
-
-
-@contextmanager
-def signing(trail: SignedTrail) -> Iterator[None]:
-    """A signer that signs ten times a second."""
-    stopping = threading.Event()
-    settings = replace(trail.settings, sign_interval=0.1)
-    thread = threading.Thread(target=sign_forever, args=(settings, stopping, lambda _done, _left: None))
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join(LIMIT)
-    assert not thread.is_alive()
 
 
 def signed(trail: SignedTrail) -> int:
@@ -69,7 +52,7 @@ def away(url: str) -> Iterator[None]:
 
 
 def test_it_signs_what_comes_and_the_rest_at_its_end(trail: SignedTrail, recorder: Recorder) -> None:
-    with signing(trail):
+    with trail.signing():
         LoginFactory.create()
         wait_until(lambda: signed(trail) == 2)
         recorder.record_all(LoginFactory.copies(100))
@@ -83,7 +66,7 @@ def test_a_stop_is_told_and_logins_go_on(
     trail.sign()
     with trail.tampering() as connection:
         connection.execute(text("UPDATE trail_log SET size = 5"))
-    with signing(trail):
+    with trail.signing():
         wait_until(lambda: trail.log().problem == "rollback")
         critical = [record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL]
         assert len(critical) == 1
@@ -100,7 +83,7 @@ def test_a_database_that_is_away_is_waited_for(
     trail: SignedTrail, recorder: Recorder, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     LoginFactory.create()
-    with signing(trail):
+    with trail.signing():
         wait_until(lambda: signed(trail) == 2)
         trail.database.close()
         with away(database_url):
@@ -117,7 +100,7 @@ def test_a_head_file_that_cannot_be_written_stops_no_events(
     head = next(trail.folder.glob("trail-head-*"))
     draft = head.with_name(f".{head.name}.draft")
     draft.mkdir()  # as if the disk were full: the draft cannot be made
-    with signing(trail):
+    with trail.signing():
         LoginFactory.create()
         wait_until(lambda: signed(trail) == 2)  # the leaves are stored
         wait_until(lambda: "cannot work now" in caplog.text)
@@ -134,10 +117,10 @@ def test_a_second_signer_waits_for_the_first(
         assert is_only
         with pytest.raises(AuditError, match="another signer works with"):
             sign_once(trail.database, trail.settings, progress=lambda _done, _left: None)
-        with signing(trail):
+        with trail.signing():
             wait_until(lambda: "this one waits until it ends" in caplog.text)
             LoginFactory.create()
     assert signed(trail) == 0
-    with signing(trail):
+    with trail.signing():
         wait_until(lambda: signed(trail) == 2)
     assert trail.newest().size == 2

@@ -36,8 +36,7 @@ from audit_service.trail.recorder import Recorder
 from tests.factories import LoginFactory
 from tests.support.accounts import ACTOR
 from tests.support.server import is_alive
-from tests.support.signed import drop_triggers
-from tests.support.signing import SignedLog
+from tests.support.signed_trail import StartedTrail, drop_triggers
 from tests.support.waiting import wait_until
 from tests.support.witness import Witness, running_witness
 
@@ -57,16 +56,16 @@ def policy(path: Path, *parties: tuple[VerifierKey, str]) -> str:
 
 
 @contextmanager
-def witnessed(database_url: str, folder: Path) -> Iterator[tuple[SignedLog, Witness]]:
-    log = SignedLog(database_url, folder / "data", witnesses=str(folder / "policy"))
-    with running_witness(folder / "witness", log.key) as witness:
+def witnessed(database_url: str, folder: Path) -> Iterator[tuple[StartedTrail, Witness]]:
+    log = StartedTrail(database_url, folder / "data", witnesses=str(folder / "policy"))
+    with running_witness(folder / "witness", log.verifier) as witness:
         policy(folder / "policy", (witness.key, witness.url))
         yield log, witness
 
 
-def assert_cosigned(log: SignedLog, key: VerifierKey, size: int) -> None:
+def assert_cosigned(log: StartedTrail, key: VerifierKey, size: int) -> None:
     wait_until(lambda: log.is_confirmed(key.name, size), f"no cosignature of {size}")
-    found, checkpoint = log.confirmations()[key.name], log.checkpoint()
+    found, checkpoint = log.confirmations()[key.name], log.stored()
     assert checkpoint
     assert found.line
     at = verify_cosignature(key, parse_note(checkpoint.note).text, parse_signature(found.line))
@@ -75,24 +74,24 @@ def assert_cosigned(log: SignedLog, key: VerifierKey, size: int) -> None:
 
 def test_a_witness_cosigns_what_is_signed(database_url: str, recorder: Recorder, tmp_path: Path) -> None:
     with witnessed(database_url, tmp_path) as (log, witness):
-        with log.signer():
+        with log.signing():
             assert_cosigned(log, witness.key, 1)
             recorder.record_all(LoginFactory.build_batch(300))
             assert_cosigned(log, witness.key, 301)
         recorder.record_all(LoginFactory.build_batch(5))
-        with log.signer():  # it knows from the database what it has from the witness
+        with log.signing():  # it knows from the database what it has from the witness
             assert_cosigned(log, witness.key, 306)
         with log.database.write() as connection:  # and if it does not, from the witness
             connection.execute(text("DELETE FROM trail_confirmations"))
         LoginFactory.create()
-        with log.signer():
+        with log.signing():
             assert_cosigned(log, witness.key, 307)
 
 
 def test_a_witness_that_is_away_gets_the_newest_one_later(
     database_url: str, recorder: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with witnessed(database_url, tmp_path) as (log, witness), log.signer():
+    with witnessed(database_url, tmp_path) as (log, witness), log.signing():
         assert_cosigned(log, witness.key, 1)
         witness.stop()
         recorder.record_all(LoginFactory.build_batch(10))
@@ -113,11 +112,11 @@ def test_a_fork_is_found_by_the_witness_and_stops_the_signer(
     """The whole machine goes back to an older state, and another history is written: only the witness can know."""
     with witnessed(database_url, tmp_path) as (log, witness):
         LoginFactory.create_batch(3)
-        with log.signer():
+        with log.signing():
             assert_cosigned(log, witness.key, 4)
         _change_all(engine, log)
         LoginFactory.create()
-        with log.signer():
+        with log.signing():
             wait_until(lambda: log.log().problem, "the signer does not stop")
             problem = log.log()
             assert problem.problem == "witness_fork"
@@ -129,7 +128,7 @@ def test_a_fork_is_found_by_the_witness_and_stops_the_signer(
         assert log.log().size == size
         with pytest.raises(SignerStopped, match="does not find the checkpoint"):  # it does not forget
             sign_once(log.database, log.settings, progress=lambda *_: None)
-        with log.signer():
+        with log.signing():
             time.sleep(0.5)
             assert log.log().size == size
         assert log.log().problem == "witness_fork"
@@ -137,12 +136,12 @@ def test_a_fork_is_found_by_the_witness_and_stops_the_signer(
         witness.logs.append(new.key.verifier)
         witness.stop()
         witness.start()
-        with log.signer():
+        with log.signing():
             assert_cosigned(log, witness.key, 7)  # with the event that tells of the restart
         assert log.log().problem is None
 
 
-def _change_all(engine: Engine, log: SignedLog) -> None:
+def _change_all(engine: Engine, log: StartedTrail) -> None:
     """Write another history over the first one, and let all that the machine remembers agree with it."""
     with engine.begin() as connection:
         for table in ("trail_leaves", "trail_tiles", "trail_checkpoints", "trail_confirmations"):
@@ -158,15 +157,15 @@ def test_a_rollback_is_told_by_the_witness(
 ) -> None:
     with witnessed(database_url, tmp_path) as (log, witness):
         LoginFactory.create_batch(3)
-        with log.signer():
+        with log.signing():
             assert_cosigned(log, witness.key, 4)
-            first = log.checkpoint()
+            first = log.stored()
             head = next(log.settings.data_path.glob("trail-head-*")).read_bytes()
             LoginFactory.create_batch(3)
             assert_cosigned(log, witness.key, 7)
         assert first
         _go_back(engine, log, 4, head)
-        with log.signer():
+        with log.signing():
             wait_until(lambda: log.log().problem, "the signer does not stop")
         assert log.log().problem == "witness_rollback"
         assert "has cosigned a checkpoint of 7, and here are 4" in caplog.text
@@ -177,7 +176,7 @@ def test_a_rollback_is_told_by_the_witness(
         assert log.log().problem is None
 
 
-def _go_back(engine: Engine, log: SignedLog, size: int, head: bytes) -> None:
+def _go_back(engine: Engine, log: StartedTrail, size: int, head: bytes) -> None:
     """Leave what a restored backup of the database and the data folder holds."""
     root = b64decode(parse_note(head).text.split("\n")[2])
     statements = [
@@ -260,8 +259,10 @@ def test_what_a_witness_may_answer_and_signing_goes_on(
     message: str,
 ) -> None:
     with answering(*answer) as url:
-        log = SignedLog(database_url, tmp_path / "data", witnesses=policy(tmp_path / "p", (STRANGER, url)), signer="on")
-        with log.signer():
+        log = StartedTrail(
+            database_url, tmp_path / "data", witnesses=policy(tmp_path / "p", (STRANGER, url)), signer="on"
+        )
+        with log.signing():
             log.wait_signed(1)
             wait_until(lambda: message in caplog.text, f"not said: {message}")
             LoginFactory.create_batch(3)
@@ -283,8 +284,8 @@ def test_what_a_witness_answers_to_a_history_that_is_another(
     database_url: str, tmp_path: Path, answer: tuple[int, bytes, dict[str, str]], problem: str
 ) -> None:
     with answering(*answer) as url:
-        log = SignedLog(database_url, tmp_path / "data", witnesses=policy(tmp_path / "p", (STRANGER, url)))
-        with log.signer():
+        log = StartedTrail(database_url, tmp_path / "data", witnesses=policy(tmp_path / "p", (STRANGER, url)))
+        with log.signing():
             wait_until(lambda: log.log().problem, "the signer does not stop")
     assert log.log().problem == problem
 
@@ -296,7 +297,7 @@ def test_a_witness_that_hangs_delays_nobody(
 ) -> None:
     """One never answers, one sends a byte now and then; a third one cosigns meanwhile."""
     monkeypatch.setattr(http_client, "TIME_LIMIT", 1.0)
-    log = SignedLog(database_url, tmp_path / "data", witnesses=str(tmp_path / "p"))
+    log = StartedTrail(database_url, tmp_path / "data", witnesses=str(tmp_path / "p"))
     drips = new_key("drips.example.org", Algorithm.COSIGNATURE).verifier
     ending = threading.Event()
 
@@ -307,7 +308,7 @@ def test_a_witness_that_hangs_delays_nobody(
                 connection.sendall(b"H")
 
     with (
-        running_witness(tmp_path / "w", log.key) as witness,
+        running_witness(tmp_path / "w", log.verifier) as witness,
         socket.create_server(("127.0.0.1", 0)) as silent,
         socket.create_server(("127.0.0.1", 0)) as dripping,
     ):
@@ -315,7 +316,7 @@ def test_a_witness_that_hangs_delays_nobody(
         thread.start()
         urls = [f"http://127.0.0.1:{server.getsockname()[1]}" for server in (silent, dripping)]
         policy(tmp_path / "p", (STRANGER, urls[0]), (drips, urls[1]), (witness.key, witness.url))
-        with log.signer():
+        with log.signing():
             assert_cosigned(log, witness.key, 1)
             LoginFactory.create_batch(3)
             assert_cosigned(log, witness.key, 4)
@@ -345,8 +346,8 @@ def test_a_policy_that_cannot_be_used_is_said_and_signing_goes_on(
 ) -> None:
     if content:
         (tmp_path / "p").write_text(content)
-    log = SignedLog(database_url, tmp_path / "data", witnesses=str(tmp_path / "p"))
-    with log.signer():
+    log = StartedTrail(database_url, tmp_path / "data", witnesses=str(tmp_path / "p"))
+    with log.signing():
         log.wait_signed(1)
     assert re.search(f"not given to witnesses: AUDIT_WITNESSES: .*{message}", caplog.text)
 
@@ -354,12 +355,12 @@ def test_a_policy_that_cannot_be_used_is_said_and_signing_goes_on(
 def test_a_hook_takes_checkpoints(database_url: str, recorder: Recorder, tmp_path: Path) -> None:
     out = tmp_path / "note"
     command = shlex.join([sys.executable, "-c", f"import sys; open({str(out)!r}, 'wb').write(sys.stdin.buffer.read())"])
-    log = SignedLog(database_url, tmp_path / "data", checkpoint_hook=command, checkpoint_hook_interval=0)
-    with log.signer():
+    log = StartedTrail(database_url, tmp_path / "data", checkpoint_hook=command, checkpoint_hook_interval=0)
+    with log.signing():
         wait_until(lambda: log.is_confirmed("hook", 1), "the hook was not run")
         recorder.record_all(LoginFactory.build_batch(3))
         wait_until(lambda: log.is_confirmed("hook", 4), "the hook was not run")
-    checkpoint = log.checkpoint()
+    checkpoint = log.stored()
     assert checkpoint
     assert out.read_bytes() == checkpoint.note
     assert log.confirmations()["hook"].line is None
@@ -376,27 +377,27 @@ def test_a_hook_runs_no_more_often_than_it_shall_and_once_a_day(
     def count() -> int:
         return runs.read_text().count("audit.example.org/") // 2 if runs.exists() else 0  # in text and signature
 
-    log = SignedLog(database_url, tmp_path / "data", checkpoint_hook=command)
-    with log.signer():
+    log = StartedTrail(database_url, tmp_path / "data", checkpoint_hook=command)
+    with log.signing():
         wait_until(lambda: log.is_confirmed("hook", 1), "the hook was not run")
         LoginFactory.create()
         log.wait_signed(2)
         time.sleep(0.5)
-    with log.signer():  # the interval is over the runs of the signer, too
+    with log.signing():  # the interval is over the runs of the signer, too
         LoginFactory.create()
         log.wait_signed(3)
         time.sleep(0.5)
     assert count() == 1
     _age(engine, timedelta(seconds=601))
-    with log.signer():
+    with log.signing():
         wait_until(lambda: log.is_confirmed("hook", 3), "the hook was not run")
     assert count() == 2
     _age(engine, timedelta(hours=25))
-    with log.signer():  # nothing is new
+    with log.signing():  # nothing is new
         wait_until(lambda: count() == 3, "there is no heartbeat")
         wait_until(lambda: _is_fresh(log), "the heartbeat is not stored")
     _age(engine, timedelta(hours=23))
-    with log.signer():
+    with log.signing():
         time.sleep(0.5)
     assert count() == 3
 
@@ -407,7 +408,7 @@ def _age(engine: Engine, by: timedelta) -> None:
         connection.execute(update(TrailConfirmation).values(confirmed_at=at))
 
 
-def _is_fresh(log: SignedLog) -> bool:
+def _is_fresh(log: StartedTrail) -> bool:
     return datetime.now(UTC) - log.confirmations()["hook"].confirmed_at < timedelta(minutes=1)
 
 
@@ -432,8 +433,8 @@ def test_a_hook_that_fails_is_said_once_and_signing_goes_on(
     command: str,
     message: str,
 ) -> None:
-    log = SignedLog(database_url, tmp_path / "data", checkpoint_hook=command, checkpoint_hook_interval=0)
-    with log.signer():
+    log = StartedTrail(database_url, tmp_path / "data", checkpoint_hook=command, checkpoint_hook_interval=0)
+    with log.signing():
         log.wait_signed(1)
         wait_until(lambda: re.search(message, caplog.text, re.MULTILINE | re.DOTALL), f"not said: {message}")
         LoginFactory.create_batch(3)
@@ -453,8 +454,8 @@ def test_a_hook_that_hangs_is_killed_with_all_that_it_has_started(
     monkeypatch.setattr(publish, "Hook", partial(Hook, time_limit=1.0))
     pids = tmp_path / "pids"
     command = f"sh -c 'echo begun >&2; sleep 600 & echo $! >> {shlex.quote(str(pids))}; wait'"
-    log = SignedLog(database_url, tmp_path / "data", checkpoint_hook=command, checkpoint_hook_interval=0)
-    with log.signer():
+    log = StartedTrail(database_url, tmp_path / "data", checkpoint_hook=command, checkpoint_hook_interval=0)
+    with log.signing():
         log.wait_signed(1)
         wait_until(pids.exists, "the hook was not run")
         LoginFactory.create_batch(3)
@@ -471,7 +472,7 @@ def test_a_hook_that_hangs_is_killed_with_all_that_it_has_started(
 def test_what_a_hook_leaves_running_is_not_waited_for(database_url: str, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     command = f"sh -c 'sleep 30 & echo $! > {shlex.quote(str(pid))}'"
-    log = SignedLog(database_url, tmp_path / "data", checkpoint_hook=command, checkpoint_hook_interval=0)
-    with log.signer():
+    log = StartedTrail(database_url, tmp_path / "data", checkpoint_hook=command, checkpoint_hook_interval=0)
+    with log.signing():
         wait_until(lambda: log.is_confirmed("hook", 1), "it was waited for")
     os.kill(int(pid.read_text()), signal.SIGKILL)

@@ -24,7 +24,7 @@ from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import AdminAction
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.accounts import ACTOR
-from tests.support.signed import SignedTrail
+from tests.support.signed_trail import SignedTrail
 
 
 def fill(recorder: Recorder, count: int) -> None:
@@ -223,7 +223,7 @@ def test_there_is_no_log_without_its_begin(database_url: str, tmp_path: Path) ->
 CRASH = """
 import os, sys
 from pathlib import Path
-from tests.support.signed import SignedTrail
+from tests.support.signed_trail import SignedTrail
 from audit_service.signing import signer
 from audit_service.signing.head_file import HeadFile
 

@@ -3,7 +3,8 @@
 import gzip
 import io
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,19 @@ Change = Callable[[dict[str, bytes]], None]
 
 
 @pytest.fixture
-def trail(recorder: Recorder, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SignedTrail:
+def trail(
+    recorder: Recorder, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SignedTrail]:
     monkeypatch.setenv("AUDIT_DATABASE_URL", database_url)
     monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path / "data"))
     recorder.record_all(LoginFactory.copies(600, username="Zo\u00eb", details={"a": [1.5, None]}))
     ErrorFactory()
     AdminFactory()
-    trail = SignedTrail(database_url, tmp_path / "signer")
-    trail.sign()
-    recorder.record_all(LoginFactory.copies(50))
-    trail.sign()
-    return trail
+    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
+        trail.sign()
+        recorder.record_all(LoginFactory.copies(50))
+        trail.sign()
+        yield trail
 
 
 def verified(path: Path, *options: object) -> tuple[Result, set[str]]:

@@ -34,8 +34,8 @@ from audit_service.verifying.walk import verify
 from audit_service.vocabulary import AdminAction, Reason
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.accounts import ACTOR
+from tests.support.signed_trail import TABLES, drop_triggers
 
-TABLES = ("login_events", "error_events", "admin_events")
 LOGIN, ERROR, ADMIN, PLAIN = 2, 3, 4, 5  # the seq of an event with all fields, of one without
 ERASED = (10, 11)  # of which who was erased
 NOTICE = 301  # the event that says so
@@ -72,11 +72,8 @@ class Trail:
         return rows
 
     def drop_triggers(self) -> None:
-        if self.is_postgres:
-            self.sql(*(f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in (*TABLES, "trail_head")))
-        else:
-            names = self.sql("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-            self.sql(*(f"DROP TRIGGER {name}" for (name,) in names))
+        with self.database.write() as connection:
+            drop_triggers(connection)
 
     def record(self, events: list[Any]) -> None:
         recorder = Recorder(self.parsed, spool_path=self.folder / "spool.db", timeout=PATIENCE)

@@ -25,7 +25,7 @@ class Openings(msgspec.Struct, frozen=True):
     who: str | None
 
 
-class Given(NamedTuple):
+class Disclosure(NamedTuple):
     """A leaf: the canonical JSON of its entry and of its groups, None for a group that was erased."""
 
     seq: int
@@ -46,7 +46,7 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def read_given(connection: Connection, first: int, last: int) -> list[Given]:
+def read_disclosures(connection: Connection, first: int, last: int) -> list[Disclosure]:
     """Return the leaves from *first* to *last*, both included, in their order.
 
     A row that nobody can have signed, because it is there twice or has no canonical form, is left out, and so is a row
@@ -67,11 +67,11 @@ def read_given(connection: Connection, first: int, last: int) -> list[Given]:
     return found
 
 
-def _event(event: Event, leaf: StoredLeaf, erased: dict[Group, bytes]) -> Given:
+def _event(event: Event, leaf: StoredLeaf, erased: dict[Group, bytes]) -> Disclosure:
     openings = leaf.opening or b""
     entry = entry_of(event, openings, erased)
     who, where = openings[:OPENING_SIZE], openings[OPENING_SIZE:]
-    return Given(
+    return Disclosure(
         seq=event.seq,
         entry=entry,
         who=None if Group.WHO in erased else event.who,
@@ -85,9 +85,9 @@ def _opening(opening: bytes) -> str | None:
     return None if opening == ERASED else b64encode(opening).decode()
 
 
-def _missing(seq: int, leaf: StoredLeaf) -> Given | None:
+def _missing(seq: int, leaf: StoredLeaf) -> Disclosure | None:
     entry = missing_entry(seq)
-    return Given(seq, entry, None, None, None, is_as_signed=True) if leaf_hash(entry) == leaf.hash else None
+    return Disclosure(seq, entry, None, None, None, is_as_signed=True) if leaf_hash(entry) == leaf.hash else None
 
 
 def cosigned(connection: Connection, log_id: str, checkpoint: StoredCheckpoint) -> bytes:
