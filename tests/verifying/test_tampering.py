@@ -90,6 +90,7 @@ EDITS = [
     Case("8", to("method", "oauth"), {(CHANGED, LOGIN)}),
     Case("9", to("details", '{"a": 2, "b": [1.5, "x"]}'), {(CHANGED, LOGIN)}),
     Case("10", to("details", '{"a": 1, "b": [1.5, "x"], "c": null}'), {(CHANGED, LOGIN)}),
+    Case("10 deep", to("details", f'{{"a":{"[" * 900}{"]" * 900}}}'), {(BAD, LOGIN)}),
     Case("11 object", to("details", "{}", PLAIN), {(CHANGED, PLAIN)}),
     Case("11 null", to("details", "null", PLAIN), {(BAD, PLAIN)}),
     Case("12", later("timestamp"), {(CHANGED, LOGIN)}),
