@@ -34,6 +34,7 @@ logger = logging.getLogger("audit_service.signer")
 
 WITNESS_PROBLEMS = ("witness_rollback", "witness_fork")
 CHUNK = 10_000  # events that become leaves in one transaction
+STEP = 1000  # of them that are in memory at once: a traceback may have 64 KiB
 RESTART = "'audit-service trail restart --reason TEXT' begins a new log with what is there, and says so in the trail"
 
 
@@ -94,7 +95,9 @@ class Signer:
             last = min(events, self.size + CHUNK)
             if last == self.size:
                 return 0
-            leaves = _leaves(connection, log, self.size + 1, last)
+            leaves: list[_Leaf] = []
+            for first in range(self.size + 1, last + 1, STEP):
+                leaves += _leaves(connection, log, first, min(last, first + STEP - 1))
         size = self.size
         self._edge.append(hash_ for _, hash_, _ in leaves)
         with self._database.write() as connection:

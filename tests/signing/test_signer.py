@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,21 @@ def test_a_chunk_after_the_other(trail: SignedTrail, recorder: Recorder, monkeyp
         assert StoredTree(connection).root(whole.size) == whole.root  # the openings stay, so the leaves do
     assert again.size == whole.size + 1
     assert again.origin != whole.origin
+
+
+def test_large_events_are_not_all_in_memory_at_once(
+    trail: SignedTrail, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STEP", 50)
+    recorder.record_all([ErrorFactory.build(traceback="x" * 16_000) for _ in range(500)])
+    signer = trail.signer()
+    tracemalloc.start()
+    try:
+        assert signer.take_in() == 0
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000  # of 8 MB that they have
 
 
 def test_events_of_a_rolled_back_trail_are_not_signed_again(trail: SignedTrail, recorder: Recorder) -> None:
