@@ -21,7 +21,7 @@ from audit_service.proofs.note import Note, Signature, parse_note, sign
 from audit_service.proofs.policy import parse_policy
 from audit_service.proving.leaves import entry_of, make_openings, read_leaves
 from audit_service.proving.tiles import StoredTree
-from audit_service.signing.lifecycle import start_log
+from audit_service.signing.lifecycle import restart_log, start_log
 from audit_service.storage.log_models import TrailConfirmation
 from audit_service.storage.schema import copy_template
 from audit_service.verifying.checkpoints import Trust
@@ -315,6 +315,11 @@ def middle_signed(trail: Trail) -> None:
     trail.put_note(520, sign_checkpoint(Checkpoint(trail.key.name, 520, bytes(32)), trail.key))
 
 
+def renamed_log(trail: Trail) -> None:
+    """Let the signer look for a head file that is not there."""
+    trail.sql("UPDATE trail_log SET log_id = 'x'", "UPDATE trail_checkpoints SET log_id = 'x'")
+
+
 REFUSED: Found = {(Code.BAD_CHECKPOINT, 600)}
 EFFORT = [
     Case("53", edited_and_rebuilt, {(Code.ROOT_CHANGED, 1)}),
@@ -322,6 +327,7 @@ EFFORT = [
     Case("55", signed_by_another, {(Code.UNKNOWN_KEY, 600)}),
     Case("57", signed_anew, NOTHING),
     Case("62", other_origin, {(Code.WRONG_ORIGIN, 600)}),
+    Case("62 id", renamed_log, {(Code.LOG_CHANGED, None)}),
     Case("63 zeros", spelled(lambda text: text.replace("\n600\n", "\n0600\n")), REFUSED),
     Case("63 plus", spelled(lambda text: text.replace("\n600\n", "\n+600\n")), REFUSED),
     Case("63 wide", spelled(lambda text: text.replace("\n600\n", "\n\uff16\uff10\uff10\n")), REFUSED),
@@ -465,6 +471,25 @@ def test_line_39_another_database(trail: Trail, tmp_path: Path) -> None:
     found = {each.code for each in other.verify(kept, trust=trust).findings}
     assert Code.WRONG_ORIGIN in found
     other.close()
+
+
+def test_line_37_a_gap_that_nobody_has_declared(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    trail.sql("DELETE FROM login_events WHERE seq = 603", "UPDATE trail_log SET declared = 1000")
+    with pytest.raises(SignerStopped) as stop:
+        trail.sign()
+    assert stop.value.code == "gap"
+    monkeypatch.setattr("audit_service.signing.signer._declared", lambda _connection, log: log.declared)
+    trail.sign()  # as somebody would who has the key
+    assert trail.found() == {(Code.DECLARED_WITHOUT_RECORD, 603)}
+
+
+def test_a_gap_that_was_declared(trail: Trail) -> None:
+    trail.sql("DELETE FROM login_events WHERE seq = 603")
+    restart_log(trail.database, trail.folder / "key", "login-audit", "an event was removed", by=ACTOR)
+    trail.sign()
+    report = trail.verify()
+    assert report.verdict is Verdict.PROVEN
+    assert report.declared == 1
 
 
 def test_line_56_a_key_is_not_taken_from_the_database(trail: Trail) -> None:
