@@ -173,6 +173,10 @@ class _Look:
                 stored.append(known)
             else:
                 self._without_leaf(seq, rows[begin:place])
+                records = erasures.get(seq, ())  # of the log before this one, which has not come here yet
+                self._erased += [
+                    Erased(seq, Group(each.group), each.by_seq) for each in records if each.group in list(Group)
+                ]
 
     def _note(self, event: Event) -> None:
         """Keep what an event says that the whole is compared with."""

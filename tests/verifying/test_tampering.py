@@ -492,6 +492,22 @@ def test_a_gap_that_was_declared(trail: Trail) -> None:
     assert report.declared == 1
 
 
+def test_a_log_that_was_begun_anew_and_is_not_taken_in_yet(trail: Trail) -> None:
+    restart_log(trail.database, trail.folder / "key", "login-audit", "test", by=ACTOR)
+    assert trail.found() == {(Code.NO_CHECKPOINT, None)}
+    assert trail.verify().erased == len(ERASED)
+
+
+def test_a_log_that_is_begun_anew_meanwhile_is_no_finding(trail: Trail) -> None:
+    trust = Trust([trail.key.verifier])
+
+    def begin_anew(_done: int, _all: int) -> None:
+        if trail.key.verifier in trust.keys:
+            restart_log(trail.database, trail.folder / "key", "login-audit", "test", by=ACTOR)
+
+    assert trail.found(trust=trust, progress=begin_anew) == {(Code.LOG_RESTARTED, None)}
+
+
 def test_line_56_a_key_is_not_taken_from_the_database(trail: Trail) -> None:
     report = trail.verify(trust=Trust([]))
     assert report.verdict is Verdict.NOT_PROVEN
