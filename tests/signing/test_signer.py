@@ -8,9 +8,10 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
 
-from audit_service.errors import NotConfiguredError, SettingsError, SignerStopped
+from audit_service.errors import AuditError, NotConfiguredError, SettingsError, SignerStopped
+from audit_service.events.base import NewEvent
 from audit_service.proofs.keys import new_key
 from audit_service.proofs.merkle import verify_consistency, verify_inclusion
 from audit_service.proving.leaves import read_leaves
@@ -21,6 +22,7 @@ from audit_service.signing.lifecycle import restart_log, rotate_key
 from audit_service.signing.signer import LogChanged
 from audit_service.storage.log_models import TrailCheckpoint, TrailLeaf
 from audit_service.storage.models import AdminEvent
+from audit_service.trail.append import append_within
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import AdminAction
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
@@ -224,6 +226,23 @@ def test_the_key_is_changed_by_a_checkpoint_with_both_signatures(trail: SignedTr
     with trail.database.read() as connection:
         event = connection.execute(select(AdminEvent).where(AdminEvent.action == AdminAction.SIGNING_KEY_ROTATED)).one()
     assert event.details == {"from": str(old.verifier), "to": str(new.verifier)}
+
+
+def test_of_two_who_change_the_key_at_once_one_does(trail: SignedTrail, monkeypatch: pytest.MonkeyPatch) -> None:
+    (old,) = read_keys(trail.key_file)
+    first = new_key(old.name)
+
+    def append_later(connection: Connection, events: list[NewEvent]) -> None:
+        append_within(connection, events)
+        write_keys(trail.key_file, [first, old])
+
+    monkeypatch.setattr("audit_service.signing.lifecycle.append_within", append_later)
+    with pytest.raises(AuditError, match="at this moment"):
+        rotate_key(trail.database, trail.key_file, by=ACTOR)
+    assert read_keys(trail.key_file) == [first, old]
+    with trail.database.read() as connection:
+        changes = select(AdminEvent).where(AdminEvent.action == AdminAction.SIGNING_KEY_ROTATED)
+        assert connection.execute(changes).all() == []
 
 
 def test_there_is_no_log_without_its_begin(database_url: str, tmp_path: Path) -> None:
