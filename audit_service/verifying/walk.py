@@ -16,7 +16,7 @@ from audit_service.verifying.checkpoints import Known, Trust, read_kept, read_st
 from audit_service.verifying.erasures import Erasures
 from audit_service.verifying.findings import Code, Finding, missing
 from audit_service.verifying.report import Report, Verdict
-from audit_service.verifying.source import Head, Opener, Source, blocks
+from audit_service.verifying.source import Head, LogFormError, Opener, Source, blocks
 from audit_service.verifying.tree import Fold
 
 MAX_UNSIGNED = 60.0  # seconds that an event may wait for its checkpoint, unless the caller says otherwise
@@ -45,7 +45,11 @@ def verify(
     if not trust.keys:
         report.add(Finding(Code.NO_KEY, "no key was given: whoever can write the history could have signed it"))
     with opener() as source:
-        head = source.head()
+        try:
+            head = source.head()
+        except LogFormError as error:
+            report.add(Finding(Code.LOG_CHANGED, str(error)))
+            return report
         if head is None:
             report.add(Finding(Code.NO_LOG, "there is no log: nothing was ever signed, or the database is another one"))
             _compare_kept(report, None, trust, kept or {}, 0)

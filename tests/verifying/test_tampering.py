@@ -341,6 +341,8 @@ EFFORT = [
     Case("65 second", in_note(with_bad_signature), REFUSED),
     Case("70", in_note(lambda note: note.replace("\n600\n", "\n601\n")), REFUSED),
     Case("70 signed", middle_signed, {(Code.FORK, 1)}),
+    Case("70 blob", by("UPDATE trail_checkpoints SET note = CAST(note AS BLOB)"), {(Code.LOG_CHANGED, None)}, "sqlite"),
+    Case("70 size", by("UPDATE trail_log SET size = 'x'"), {(Code.LOG_CHANGED, None)}, "sqlite"),
     Case("71", by("DELETE FROM trail_checkpoints"), {(Code.NO_CHECKPOINT, None)}),
     Case("72", lambda trail: changed_leaf(trail, 50), {(Code.TILE_CHANGED, 50)}),
     Case(
