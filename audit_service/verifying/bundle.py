@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from os import SEEK_END
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -171,7 +172,7 @@ class BundleSource:
             ],
             others=len(stored) - len(notes),
             cosignatures={},
-            findings=list(self._misplaced()),
+            findings=self._misplaced,
         )
 
     def block(self, first: int, last: int) -> Block:
@@ -216,16 +217,17 @@ class BundleSource:
             raise ProofError(f"a line of {ERASURES} is not what it has to be: {error}") from None
         self._erasures.setdefault(given.seq, []).append(Erasure(given.group, commitment, given.by_seq))
 
-    def _misplaced(self) -> Iterator[Finding]:
-        """Yield a finding for each line that is not in its place: the blocks are looked for by the order of lines."""
+    @cached_property
+    def _misplaced(self) -> list[Finding]:
+        """A finding for the first line that is not in its place: the blocks are looked for by the order of lines."""
         latest = 0
         for line in self._lines(self._events.begin, self._events.end):
             seq = _seq_of(line)
             if not latest < seq <= self._checkpoint.size:
                 words = f"{EVENTS} has a line with the seq {seq} after that of {latest}, and the last is that of "
-                yield Finding(Code.OUT_OF_RANGE, f"{words}{self._checkpoint.size}", seq=seq, table=EVENTS)
-                return
+                return [Finding(Code.OUT_OF_RANGE, f"{words}{self._checkpoint.size}", seq=seq, table=EVENTS)]
             latest = seq
+        return []
 
     def _find(self, seq: int) -> int:
         """Return where the first line begins whose seq is *seq* or more."""
@@ -236,7 +238,7 @@ class BundleSource:
             if middle > low:
                 self._file.seek(middle - 1)
                 begin = middle - 1 + len(self._file.readline(LONGEST_LINE))  # to the end of the line before
-            line = next(self._lines(begin, high), None) if begin < high else None
+            line = next(self._lines(begin, self._events.end), None) if begin < high else None
             if line is None:
                 high = middle
             elif _seq_of(line) < seq:
@@ -250,7 +252,8 @@ class BundleSource:
     def _lines(self, begin: int, end: int) -> Iterator[bytes]:
         """Yield the lines of a part of the file. Raises ``ProofError`` for one that is too long, or has no end."""
         while begin < end:
-            self._file.seek(begin)  # other parts are read in between
+            if self._file.tell() != begin:  # other parts are read in between
+                self._file.seek(begin)
             line = self._file.readline(min(LONGEST_LINE, end - begin))
             if not line.endswith(b"\n"):
                 raise ProofError(f"a line at byte {begin} has no end, or is longer than {LONGEST_LINE} bytes")

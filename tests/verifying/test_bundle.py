@@ -89,7 +89,7 @@ def swap(lines: list[bytes]) -> None:
         (lines_changed(lambda lines: lines.insert(4, lines[4])), Code.DUPLICATE_SEQ),
         (lines_changed(lambda lines: lines.append(lines[4])), Code.OUT_OF_RANGE),
         (lines_changed(swap), Code.OUT_OF_RANGE),
-        (lambda files: files.pop("tile/0/001"), Code.TILE_MISSING),
+        (lambda files: files.pop("tile/0/001"), Code.TILE_CHANGED),
         (lambda files: files.update({"tile/0/001": bytes(8192)}), Code.TILE_CHANGED),
         (lambda files: files.update({"tile/1/000.p/2": bytes(64)}), Code.TILE_CHANGED),
         (replaced("checkpoint", b"\n65", b"\n64"), Code.BAD_CHECKPOINT),
