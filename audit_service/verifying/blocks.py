@@ -192,7 +192,7 @@ class _Look:
                 case AdminAction.PERSONAL_DATA_ERASED:
                     self._notices[event.seq] = _notice(event)
                 case AdminAction.LOG_RESTARTED:
-                    self._restarts[event.seq] = str(json.loads(event.who)["target"])
+                    self._restarts[event.seq] = str(_told(event, "target"))
 
     def _mismatch(self, event: Event, leaf: Leaf, erased: Sequence[Group] = ()) -> None:
         column, what = None, "its row, or the opening of its commitments,"
@@ -392,8 +392,15 @@ def _table(row: Event | Malformed) -> str:
 
 
 def _notice(event: Event) -> Notice:
-    details: Any = json.loads(event.who)["details"]
-    match details:
+    match _told(event, "details"):
         case {"groups": list(groups), "rows": int(rows), "digest": str(digest)}:
             return Notice(tuple(map(str, groups)), rows, digest)
     return Notice()
+
+
+def _told(event: Event, name: str) -> Any:
+    """Return a field of who; None if that is no JSON object with it, which a bundle may have there."""
+    try:
+        return json.loads(event.who)[name]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
