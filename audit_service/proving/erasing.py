@@ -54,7 +54,8 @@ def erase_within(connection: Connection, kind: Kind, seqs: Sequence[int], task: 
     something was erased. Raises ``ProofError`` for an event that is not the one that its leaf tells of, ``AuditError``
     for one that has no leaf yet, and what SQLAlchemy raises; then the transaction has to be rolled back.
     """
-    log = select(TrailLog.size).with_for_update(read=True)  # a new log cannot begin meanwhile
+    # Meanwhile no new log begins, and nobody else erases: both groups of an event have their openings in one value.
+    log = select(TrailLog.size).with_for_update()
     if max(seqs) > (connection.scalar(log) or 0):
         raise AuditError(f"the event {max(seqs)} is not signed yet")
     erasures = _checked(connection, kind, seqs, task.groups)

@@ -199,11 +199,11 @@ def _canonical_details(text: str) -> msgspec.Raw:
     """Return the canonical JSON of details. PostgreSQL has other spaces, orders and numbers than what was stored."""
     try:
         details = json.loads(text, parse_int=_integer, object_pairs_hook=_object, parse_constant=_refuse)
+        if not isinstance(details, dict):
+            raise _ColumnError("details", "is no JSON object")
+        return msgspec.Raw(jcs(details))
     except (ValueError, RecursionError) as error:
         raise _ColumnError("details", f"is no JSON: {error}") from None
-    if not isinstance(details, dict):
-        raise _ColumnError("details", "is no JSON object")
-    return msgspec.Raw(jcs(details))
 
 
 def _integer(digits: str) -> int | float:

@@ -58,6 +58,8 @@ def rotate_key(database: Database, key_file: Path, *, by: Actor) -> SignerKey:
     details = {"from": str(keys[0].verifier), "to": str(key.verifier)}
     with database.write() as connection:
         append_within(connection, [by.did(AdminAction.SIGNING_KEY_ROTATED, log.origin, details)])
+        if read_keys(key_file) != keys:  # the lock of the trail's head, which is held now, lets only one do this
+            raise AuditError("somebody else changes the key at this moment")
         write_keys(key_file, [key, *keys])
     return key
 

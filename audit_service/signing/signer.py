@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from audit_service.errors import NotConfiguredError, ProofError, SignerStopped
@@ -28,12 +28,14 @@ from audit_service.signing.head_file import HeadFile, other_heads
 from audit_service.signing.key_file import read_keys, write_keys
 from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.log_models import TrailCheckpoint, TrailLeaf, TrailLog
-from audit_service.storage.models import TrailHead
+from audit_service.storage.models import AdminEvent, TrailHead
+from audit_service.vocabulary import AdminAction
 
 logger = logging.getLogger("audit_service.signer")
 
 WITNESS_PROBLEMS = ("witness_rollback", "witness_fork")
 CHUNK = 10_000  # events that become leaves in one transaction
+STEP = 1000  # of them that are in memory at once: a traceback may have 64 KiB
 RESTART = "'audit-service trail restart --reason TEXT' begins a new log with what is there, and says so in the trail"
 
 
@@ -59,6 +61,7 @@ class Signer:
             self.log = _log_of(connection, folder)
             self._keys = _keys_of(self.log, key_file)
             self._head_file = HeadFile(folder, self.log.log_id)
+            _check_id(self.log)
             _check_witnesses(self.log, trusts_database=trusts_database)
             newest = read_checkpoint(connection, self.log.log_id)
             head = self._remembered(newest, trusts_database=trusts_database)
@@ -94,7 +97,10 @@ class Signer:
             last = min(events, self.size + CHUNK)
             if last == self.size:
                 return 0
-            leaves = _leaves(connection, log, self.size + 1, last)
+            declared = _declared(connection, log) if self.size < log.declared else 0
+            leaves: list[_Leaf] = []
+            for first in range(self.size + 1, last + 1, STEP):
+                leaves += _leaves(connection, log, declared, first, min(last, first + STEP - 1))
         size = self.size
         self._edge.append(hash_ for _, hash_, _ in leaves)
         with self._database.write() as connection:
@@ -165,6 +171,12 @@ def _log_of(connection: Connection, folder: Path) -> Log:
     raise NotConfiguredError("the trail has no log yet: run 'audit-service trail init'")
 
 
+def _check_id(log: Log) -> None:
+    """Raise ``SignerStopped`` unless the log's id is the one that was signed: the head file is found by it."""
+    if log.log_id != log.origin.rpartition("/")[2]:
+        raise SignerStopped("foreign_log", f"the log {log.origin} is said to have the id {log.log_id!r}. {RESTART}")
+
+
 def _keys_of(log: Log, key_file: Path) -> list[SignerKey]:
     keys = read_keys(key_file)
     for key in keys:
@@ -211,8 +223,15 @@ def _rollback(detail: str) -> SignerStopped:
     return SignerStopped("rollback", f"{detail}. {remedy}; else {RESTART}")
 
 
-def _leaves(connection: Connection, log: Log, first: int, last: int) -> list[_Leaf]:
-    """Return the leaves of events from *first* to *last*, which must all be there."""
+def _declared(connection: Connection, log: Log) -> int:
+    """Return up to where events may be missing: the log says so, and an event from when it was begun anew."""
+    query = select(func.max(AdminEvent.seq)).where(AdminEvent.action == AdminAction.LOG_RESTARTED)
+    restarted = connection.scalar(query.where(AdminEvent.target == log.origin)) or 1
+    return min(log.declared, restarted - 1)
+
+
+def _leaves(connection: Connection, log: Log, declared: int, first: int, last: int) -> list[_Leaf]:
+    """Return the leaves of events from *first* to *last*; up to *declared* they need not be there."""
     rows = read_rows(connection, first, last)
     erasures = read_erasures(connection, first, last)
     stored = read_leaves(connection, first, last) if first <= log.declared else {}
@@ -226,7 +245,7 @@ def _leaves(connection: Connection, log: Log, first: int, last: int) -> list[_Le
             place += 1
         event = here[0] if len(here) == 1 and isinstance(here[0], Event) else None
         if event is None:
-            if seq > log.declared:
+            if seq > declared:
                 raise _no_event(seq, here)
             leaves.append((seq, leaf_hash(missing_entry(seq)), None))
             continue

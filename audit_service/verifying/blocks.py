@@ -65,7 +65,9 @@ class Result(NamedTuple):
     """What a block is.
 
     ``edge``: the roots of the full subtrees of the block, the largest first; ``edges``: those at the sizes that were
-    asked for. ``made`` and ``stored``: its leaves, but only if they differ from each other.
+    asked for. ``made`` and ``stored``: its leaves, but only if they differ from each other. ``declared``: how many
+    events are declared missing, the last of which is ``last_declared``; ``restarts``: logs that were begun anew, by the
+    ``seq`` of the events that say so.
     """
 
     task: Task
@@ -78,6 +80,8 @@ class Result(NamedTuple):
     erased: Sequence[Erased]
     notices: dict[int, Notice]
     declared: int
+    last_declared: int
+    restarts: dict[int, str]
     is_empty: bool
 
 
@@ -98,7 +102,8 @@ class _Look:
         self._stored: list[bytes] = []
         self._erased: list[Erased] = []
         self._notices: dict[int, Notice] = {}
-        self._declared = 0
+        self._declared = self._last_declared = 0
+        self._restarts: dict[int, str] = {}
         self._missing: list[int] = []
         self._is_empty = True
         self._latest = ""
@@ -127,6 +132,8 @@ class _Look:
             self._erased,
             self._notices,
             self._declared,
+            self._last_declared,
+            self._restarts,
             self._is_empty,
         )
 
@@ -166,6 +173,10 @@ class _Look:
                 stored.append(known)
             else:
                 self._without_leaf(seq, rows[begin:place])
+                records = erasures.get(seq, ())  # of the log before this one, which has not come here yet
+                self._erased += [
+                    Erased(seq, Group(each.group), each.by_seq) for each in records if each.group in list(Group)
+                ]
 
     def _note(self, event: Event) -> None:
         """Keep what an event says that the whole is compared with."""
@@ -176,8 +187,12 @@ class _Look:
         elif _is_long_before(recorded_at, self._latest):
             words = f"the event {event.seq} was recorded at {recorded_at}, after one that was at {self._latest}"
             self._find(Code.CLOCK_BACK, words, event.seq, _table(event))
-        if event.form.kind == "admin" and event.plain[names.index("action")] == AdminAction.PERSONAL_DATA_ERASED:
-            self._notices[event.seq] = _notice(event)
+        if event.form.kind == "admin":
+            match event.plain[names.index("action")]:
+                case AdminAction.PERSONAL_DATA_ERASED:
+                    self._notices[event.seq] = _notice(event)
+                case AdminAction.LOG_RESTARTED:
+                    self._restarts[event.seq] = str(_told(event, "target"))
 
     def _mismatch(self, event: Event, leaf: Leaf, erased: Sequence[Group] = ()) -> None:
         column, what = None, "its row, or the opening of its commitments,"
@@ -211,6 +226,7 @@ class _Look:
         """Return the hash of a leaf that is not simply that of its row; None if it cannot be made."""
         if leaf and leaf.opening is None and leaf.hash == leaf_hash(missing_entry(seq)):
             self._declared += 1
+            self._last_declared = seq
             if len(here) == 1 and isinstance(here[0], Event):
                 words = f"the event {seq} was declared missing, and is there"
                 self._find(Code.ROW_CHANGED, words, seq, _table(here[0]))
@@ -376,8 +392,15 @@ def _table(row: Event | Malformed) -> str:
 
 
 def _notice(event: Event) -> Notice:
-    details: Any = json.loads(event.who)["details"]
-    match details:
+    match _told(event, "details"):
         case {"groups": list(groups), "rows": int(rows), "digest": str(digest)}:
             return Notice(tuple(map(str, groups)), rows, digest)
     return Notice()
+
+
+def _told(event: Event, name: str) -> Any:
+    """Return a field of who; None if that is no JSON object with it, which a bundle may have there."""
+    try:
+        return json.loads(event.who)[name]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None

@@ -1,6 +1,7 @@
 """The lines of a bundle: an event with the openings of its commitments, or the record of what was erased."""
 
 import re
+from types import NoneType
 
 import msgspec
 
@@ -59,9 +60,11 @@ def parse_event(line: bytes, seq: int) -> Parsed:
         texts = bytes(given.who), bytes(given.where)
         parts = bytes(given.entry), _encode(given.openings), texts[1], texts[0]
         is_canonical = line == b'{"entry":%b,"openings":%b,"where":%b,"who":%b}\n' % parts
-        if not is_canonical or form.entry(plain, who, where) != parts[0] or fields["seq"] != seq:
+        types = {name: type(fields[name]) for name in form.plain if name != "seq"}
+        is_typed = set(types.values()) <= {str, NoneType} and types["recorded_at"] is types["timestamp"] is str
+        if not is_typed or not is_canonical or form.entry(plain, who, where) != parts[0] or fields["seq"] != seq:
             return Malformed(seq, form.kind, "", f"its line in {EVENTS} is not in its canonical form"), None, None
-    except (ValueError, KeyError, ProofError) as error:
+    except (ValueError, KeyError, RecursionError, ProofError) as error:
         return Malformed(seq, next(iter(FORMS)), "", f"its line in {EVENTS} is none: {error}"), None, None
     is_empty = texts[0] == _NULL, texts[1] == _NULL
     return Event(seq, form, plain, *texts, is_empty), opening, (who, where)

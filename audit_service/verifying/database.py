@@ -16,9 +16,17 @@ from audit_service.storage.log_models import TrailCheckpoint, TrailConfirmation,
 from audit_service.storage.models import TrailHead
 from audit_service.verifying.columns import column_findings, trigger_findings
 from audit_service.verifying.findings import Code, Finding
-from audit_service.verifying.source import Block, Erasure, Head, Leaf
+from audit_service.verifying.source import Block, Erasure, Head, Leaf, LogFormError
 
 PATIENCE = 600.0  # seconds to wait for an answer; nobody waits for the verifier
+# In SQLite a value has a type of its own, whatever that of its column is.
+_TYPES = {
+    "trail_head": {"size": "integer"},
+    "trail_log": dict.fromkeys(("size", "floor", "declared"), "integer")
+    | {"root": "blob"}
+    | dict.fromkeys(("origin", "log_id", "created_at"), "text"),
+    "trail_checkpoints": {"size": "integer"} | dict.fromkeys(("log_id", "note", "signed_at"), "text"),
+}
 _MOST_NAMED = 20  # of events out of range, each of which is a finding
 
 
@@ -47,15 +55,17 @@ class DatabaseSource:
             self._engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def head(self) -> Head | None:
-        """Return what the database says of itself; None if it has no log."""
+        """Return what the database says of itself; None if it has no log. Raises ``LogFormError``."""
         with self._engine.begin() as connection:
+            _check_types(connection)
             log = read_log(connection)
             if log is None:
                 return None
             events = connection.scalar(select(TrailHead.size)) or 0
             checkpoints, others = _checkpoints(connection, log.log_id)
             findings = [*column_findings(connection), *trigger_findings(connection)]
-            findings += _out_of_range(connection, events, log.size)
+            # A log that was begun anew takes the openings of leaves that it has not come to from the one before.
+            findings += _out_of_range(connection, events, max(log.size, min(log.declared, events)))
             findings += _same_ids(connection)
             return Head(
                 log.origin,
@@ -86,6 +96,16 @@ class DatabaseSource:
         with self._engine.begin() as connection:
             tile = connection.scalar(query)
         return None if tile is None else _bytes(tile)
+
+
+def _check_types(connection: Connection) -> None:
+    if is_postgresql(connection):
+        return
+    for table, types in _TYPES.items():
+        for column, type_ in types.items():
+            query = text(f"SELECT typeof({column}) FROM {table} WHERE typeof({column}) <> :type LIMIT 1")  # noqa: S608
+            if found := connection.scalar(query, {"type": type_}):
+                raise LogFormError(f"{table}.{column} is stored as {found}, not as {type_}")
 
 
 def _leaves(connection: Connection, first: int, last: int) -> Mapping[int, Leaf]:

@@ -22,6 +22,7 @@ class Code(StrEnum):
     MISSING = "missing"
     DUPLICATE_SEQ = "duplicate_seq"
     DUPLICATE_ID = "duplicate_id"
+    DECLARED_WITHOUT_RECORD = "declared_without_record"
     OUT_OF_RANGE = "out_of_range"
     UNKNOWN_COLUMN = "unknown_column"
     MISSING_COLUMN = "missing_column"

@@ -9,9 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
+from audit_service.errors import ProofError
 from audit_service.proving.log import StoredCheckpoint
 from audit_service.proving.rows import Event, Malformed
 from audit_service.verifying.findings import Finding
+
+
+class LogFormError(ProofError):
+    """What a source says of itself is in no form that this program writes."""
 
 
 class Leaf(NamedTuple):
@@ -77,7 +82,7 @@ class Source(Protocol):
     """An open source, for one thread."""
 
     def head(self) -> Head | None:
-        """Return what the source says of itself; None if it has no log."""
+        """Return what the source says of itself; None if it has no log. Raises ``LogFormError``."""
 
     def block(self, first: int, last: int) -> Block:
         """Return the events with ``seq`` from *first* to *last*, both included; a later call asks for later ones."""

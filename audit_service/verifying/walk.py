@@ -16,7 +16,7 @@ from audit_service.verifying.checkpoints import Known, Trust, read_kept, read_st
 from audit_service.verifying.erasures import Erasures
 from audit_service.verifying.findings import Code, Finding, missing
 from audit_service.verifying.report import Report, Verdict
-from audit_service.verifying.source import Head, Opener, Source, blocks
+from audit_service.verifying.source import Head, LogFormError, Opener, Source, blocks
 from audit_service.verifying.tree import Fold
 
 MAX_UNSIGNED = 60.0  # seconds that an event may wait for its checkpoint, unless the caller says otherwise
@@ -45,14 +45,19 @@ def verify(
     if not trust.keys:
         report.add(Finding(Code.NO_KEY, "no key was given: whoever can write the history could have signed it"))
     with opener() as source:
-        head = source.head()
+        try:
+            head = source.head()
+        except LogFormError as error:
+            report.add(Finding(Code.LOG_CHANGED, str(error)))
+            return report
         if head is None:
             report.add(Finding(Code.NO_LOG, "there is no log: nothing was ever signed, or the database is another one"))
             _compare_kept(report, None, trust, kept or {}, 0)
             return report
         _Walk(source, opener, trust, head, report).run(kept or {}, max_unsigned, jobs, progress)
         after = source.head()
-        if after is None or after.log_id != head.log_id:
+        if after is None or after.log_id != head.log_id:  # what was compared is of both logs, and says nothing
+            report = Report()
             report.add(Finding(Code.LOG_RESTARTED, "another log was begun meanwhile: verify again"))
     return report
 
@@ -61,6 +66,7 @@ class _Walk:
     def __init__(self, source: Source, opener: Opener, trust: Trust, head: Head, report: Report) -> None:
         self._source, self._opener, self._trust, self._head, self._report = source, opener, trust, head, report
         self._erasures = Erasures()
+        self._last_declared = self._restarted = 0  # seq
 
     def run(self, kept: Mapping[str, bytes], max_unsigned: float, jobs: int, progress: Progress) -> None:
         """Fill the report."""
@@ -69,6 +75,9 @@ class _Walk:
         if trust.keys and not trust.keys_of(head.origin):
             names = ", ".join(sorted({key.name for key in trust.keys}))
             report.add(Finding(Code.WRONG_ORIGIN, f"this is the log {head.origin}, and the keys are those of {names}"))
+        if head.log_id != head.origin.rpartition("/")[2]:
+            words = f"the log {head.origin} is said to have the id {head.log_id!r}, by which its head file is found"
+            report.add(Finding(Code.LOG_CHANGED, words, table="trail_log"))
         report.extend(head.findings)
         if head.floor:
             words = f"events up to {head.floor} are said to be pruned, and no signed event says so"
@@ -93,6 +102,9 @@ class _Walk:
                 f"the log says that its tree has {head.size} leaves and the root {head.root.hex()}, which it has not"
             )
             report.add(Finding(Code.LOG_CHANGED, words, table="trail_log"))
+        if self._last_declared > self._restarted:
+            words = f"events up to {self._last_declared} are declared missing, and no event after them says so"
+            report.add(Finding(Code.DECLARED_WITHOUT_RECORD, words, self._last_declared, table="trail_leaves"))
         report.extend(self._erasures.findings(self._source, head.events))
         report.erased = self._erasures.count
         self._conclude(fold, max_unsigned)
@@ -109,6 +121,9 @@ class _Walk:
                     return
                 self._report.extend(result.findings)
                 self._report.declared += result.declared
+                self._last_declared = max(self._last_declared, result.last_declared)
+                restarts = [seq for seq, origin in result.restarts.items() if origin == self._head.origin]
+                self._restarted = max(self._restarted, *restarts, 0)
                 self._erasures.add(result.erased, result.notices)
                 if task.is_tree:
                     fold.add(result, self._source)

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from audit_service.storage.append_only import may_update
 from audit_service.storage.schema import require_told
 
 revision = "0007"
@@ -25,7 +26,10 @@ ERASABLE = (
     ("admin_events", "actor", sa.String(255), "VARCHAR(255)"),
 )
 
-LOST = {"checkpoints of the log": "SELECT count(*) FROM trail_checkpoints"}
+LOST = {
+    "checkpoints of the log": "SELECT count(*) FROM trail_checkpoints",
+    "what was erased from events": "SELECT count(*) FROM trail_erasures",
+}
 
 
 def upgrade() -> None:
@@ -92,7 +96,18 @@ def downgrade() -> None:
     require_told(revision, LOST)
     for table in ("confirmations", "checkpoints", "erasures", "tiles", "leaves", "log"):
         op.drop_table(f"trail_{table}")
+    fill_erased()
     set_nullable(is_nullable=False)
+
+
+def fill_erased() -> None:
+    """Leave a text without a character where something was erased: the columns are not null before 0007."""
+    connection = op.get_bind()
+    for table, column, _kind, _name in ERASABLE:
+        erased = f"{column} IS NULL"
+        if connection.execute(sa.text(f"SELECT 1 FROM {table} WHERE {erased} LIMIT 1")).first():
+            with may_update(connection, table):
+                op.execute(f"UPDATE {table} SET {column} = '' WHERE {erased}")
 
 
 def set_nullable(*, is_nullable: bool) -> None:

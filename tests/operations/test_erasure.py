@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from audit_service.events.base import Kind
 from audit_service.events.kinds import KINDS
 from audit_service.events.logins import LOGINS
+from audit_service.operations.erasure import Found, erase
 from audit_service.proofs.entry import FORMS, Group
 from audit_service.proofs.merkle import leaf_hash
 from audit_service.proving import erasing
@@ -27,6 +28,7 @@ from audit_service.proving.leaves import ERASED, entry_of, read_erasures, read_l
 from audit_service.proving.rows import Event as Stored
 from audit_service.proving.rows import read_rows
 from audit_service.proving.tiles import StoredTree
+from audit_service.signing.database import Database
 from audit_service.signing.key_file import read_keys
 from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.log_models import TrailErasure
@@ -35,9 +37,11 @@ from audit_service.trail.recorder import Recorder
 from audit_service.trail.spool import Spool
 from audit_service.vocabulary import AdminAction
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
+from tests.support.accounts import ACTOR
 from tests.support.commands import run, succeed
 from tests.support.server import environment
 from tests.support.signed_trail import SignedTrail
+from tests.support.waiting import wait_until
 
 NAME = "adalovelace"
 REASON = ("--reason", "they have asked for it")
@@ -421,3 +425,24 @@ def test_logins_go_on_while_much_is_erased(trail: SignedTrail, recorder: Recorde
     assert not (trail.folder.parent / "spool.db").exists() or not Spool(trail.folder.parent / "spool.db").is_waiting()
     assert len(waits) > 20
     assert max(waits) < 5
+
+
+def test_two_erasures_at_once_erase_both_groups(trail: SignedTrail) -> None:
+    fill()
+    trail.sign()
+    (seq,) = [row.seq for row in stored(trail, LOGINS) if row.username == NAME]
+    who, where = (erasing.Erasing([group], ACTOR, "test") for group in Group)
+    found = Found(LOGINS, [seq], datetime.now(UTC), datetime.now(UTC))
+    other = Thread(target=lambda: erase(Database(trail.settings.url), found, where, lambda _count: None))
+    with trail.database.write() as connection:
+        assert erasing.erase_within(connection, LOGINS, [seq], who) == 1
+        other.start()
+        if is_postgresql(connection):
+            locks = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            wait_until(lambda: connection.scalar(locks), "the other erasure does not wait")
+    other.join()
+    with trail.database.read() as connection:
+        leaf = read_leaves(connection, seq, seq)[seq]
+    assert leaf.opening == 2 * ERASED
+    trail.sign()
+    verify(trail)

@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
 
-from audit_service.errors import NotConfiguredError, SettingsError, SignerStopped
+from audit_service.errors import AuditError, NotConfiguredError, SettingsError, SignerStopped
+from audit_service.events.base import NewEvent
 from audit_service.proofs.keys import new_key
 from audit_service.proofs.merkle import verify_consistency, verify_inclusion
 from audit_service.proving.leaves import read_leaves
@@ -20,6 +22,7 @@ from audit_service.signing.lifecycle import restart_log, rotate_key
 from audit_service.signing.signer import LogChanged
 from audit_service.storage.log_models import TrailCheckpoint, TrailLeaf
 from audit_service.storage.models import AdminEvent
+from audit_service.trail.append import append_within
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import AdminAction
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
@@ -70,6 +73,21 @@ def test_a_chunk_after_the_other(trail: SignedTrail, recorder: Recorder, monkeyp
         assert StoredTree(connection).root(whole.size) == whole.root  # the openings stay, so the leaves do
     assert again.size == whole.size + 1
     assert again.origin != whole.origin
+
+
+def test_large_events_are_not_all_in_memory_at_once(
+    trail: SignedTrail, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STEP", 50)
+    recorder.record_all([ErrorFactory.build(traceback="x" * 16_000) for _ in range(500)])
+    signer = trail.signer()
+    tracemalloc.start()
+    try:
+        assert signer.take_in() == 0
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000  # of 8 MB that they have
 
 
 def test_events_of_a_rolled_back_trail_are_not_signed_again(trail: SignedTrail, recorder: Recorder) -> None:
@@ -208,6 +226,23 @@ def test_the_key_is_changed_by_a_checkpoint_with_both_signatures(trail: SignedTr
     with trail.database.read() as connection:
         event = connection.execute(select(AdminEvent).where(AdminEvent.action == AdminAction.SIGNING_KEY_ROTATED)).one()
     assert event.details == {"from": str(old.verifier), "to": str(new.verifier)}
+
+
+def test_of_two_who_change_the_key_at_once_one_does(trail: SignedTrail, monkeypatch: pytest.MonkeyPatch) -> None:
+    (old,) = read_keys(trail.key_file)
+    first = new_key(old.name)
+
+    def append_later(connection: Connection, events: list[NewEvent]) -> None:
+        append_within(connection, events)
+        write_keys(trail.key_file, [first, old])
+
+    monkeypatch.setattr("audit_service.signing.lifecycle.append_within", append_later)
+    with pytest.raises(AuditError, match="at this moment"):
+        rotate_key(trail.database, trail.key_file, by=ACTOR)
+    assert read_keys(trail.key_file) == [first, old]
+    with trail.database.read() as connection:
+        changes = select(AdminEvent).where(AdminEvent.action == AdminAction.SIGNING_KEY_ROTATED)
+        assert connection.execute(changes).all() == []
 
 
 def test_there_is_no_log_without_its_begin(database_url: str, tmp_path: Path) -> None:

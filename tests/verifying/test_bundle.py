@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -79,6 +80,19 @@ def swap(lines: list[bytes]) -> None:
     lines[99], lines[100] = lines[100], lines[99]
 
 
+def number_for_time(lines: list[bytes]) -> None:
+    lines[9] = re.sub(rb'"recorded_at":"[^"]*"', b'"recorded_at":10', lines[9])
+
+
+def deep(lines: list[bytes]) -> None:
+    lines[9] = re.sub(rb'"who":\{.*\n', b'"who":' + b"[" * 5000 + b"]" * 5000 + b"}\n", lines[9])
+
+
+def told_nothing(lines: list[bytes]) -> None:
+    line = lines[0].replace(b'"log_started"', b'"personal_data_erased"')
+    lines[0] = re.sub(rb'"who":\{.*\n', b'"who":{}}\n', line)
+
+
 @pytest.mark.parametrize("backend", ["sqlite"])  # bundles of both are the same
 @pytest.mark.parametrize(
     ("change", "code"),
@@ -91,6 +105,9 @@ def swap(lines: list[bytes]) -> None:
         (lines_changed(lambda lines: lines.pop()), Code.MISSING),
         (lines_changed(lambda lines: lines.insert(4, lines[4])), Code.DUPLICATE_SEQ),
         (lines_changed(lambda lines: lines.append(lines[4])), Code.OUT_OF_RANGE),
+        (lines_changed(number_for_time), Code.BAD_FORM),
+        (lines_changed(deep), Code.BAD_FORM),
+        (lines_changed(told_nothing), Code.ROW_CHANGED),
         (lines_changed(swap), Code.OUT_OF_RANGE),
         (lambda files: files.pop("tile/0/001"), Code.TILE_CHANGED),
         (lambda files: files.update({"tile/0/001": bytes(8192)}), Code.TILE_CHANGED),

@@ -21,7 +21,7 @@ from audit_service.proofs.note import Note, Signature, parse_note, sign
 from audit_service.proofs.policy import parse_policy
 from audit_service.proving.leaves import entry_of, make_openings, read_leaves
 from audit_service.proving.tiles import StoredTree
-from audit_service.signing.lifecycle import start_log
+from audit_service.signing.lifecycle import restart_log, start_log
 from audit_service.storage.log_models import TrailConfirmation
 from audit_service.storage.schema import copy_template
 from audit_service.verifying.checkpoints import Trust
@@ -90,6 +90,7 @@ EDITS = [
     Case("8", to("method", "oauth"), {(CHANGED, LOGIN)}),
     Case("9", to("details", '{"a": 2, "b": [1.5, "x"]}'), {(CHANGED, LOGIN)}),
     Case("10", to("details", '{"a": 1, "b": [1.5, "x"], "c": null}'), {(CHANGED, LOGIN)}),
+    Case("10 deep", to("details", f'{{"a":{"[" * 900}{"]" * 900}}}'), {(BAD, LOGIN)}),
     Case("11 object", to("details", "{}", PLAIN), {(CHANGED, PLAIN)}),
     Case("11 null", to("details", "null", PLAIN), {(BAD, PLAIN)}),
     Case("12", later("timestamp"), {(CHANGED, LOGIN)}),
@@ -314,6 +315,11 @@ def middle_signed(trail: Trail) -> None:
     trail.put_note(520, sign_checkpoint(Checkpoint(trail.key.name, 520, bytes(32)), trail.key))
 
 
+def renamed_log(trail: Trail) -> None:
+    """Let the signer look for a head file that is not there."""
+    trail.sql("UPDATE trail_log SET log_id = 'x'", "UPDATE trail_checkpoints SET log_id = 'x'")
+
+
 REFUSED: Found = {(Code.BAD_CHECKPOINT, 600)}
 EFFORT = [
     Case("53", edited_and_rebuilt, {(Code.ROOT_CHANGED, 1)}),
@@ -321,6 +327,7 @@ EFFORT = [
     Case("55", signed_by_another, {(Code.UNKNOWN_KEY, 600)}),
     Case("57", signed_anew, NOTHING),
     Case("62", other_origin, {(Code.WRONG_ORIGIN, 600)}),
+    Case("62 id", renamed_log, {(Code.LOG_CHANGED, None)}),
     Case("63 zeros", spelled(lambda text: text.replace("\n600\n", "\n0600\n")), REFUSED),
     Case("63 plus", spelled(lambda text: text.replace("\n600\n", "\n+600\n")), REFUSED),
     Case("63 wide", spelled(lambda text: text.replace("\n600\n", "\n\uff16\uff10\uff10\n")), REFUSED),
@@ -334,6 +341,8 @@ EFFORT = [
     Case("65 second", in_note(with_bad_signature), REFUSED),
     Case("70", in_note(lambda note: note.replace("\n600\n", "\n601\n")), REFUSED),
     Case("70 signed", middle_signed, {(Code.FORK, 1)}),
+    Case("70 blob", by("UPDATE trail_checkpoints SET note = CAST(note AS BLOB)"), {(Code.LOG_CHANGED, None)}, "sqlite"),
+    Case("70 size", by("UPDATE trail_log SET size = 'x'"), {(Code.LOG_CHANGED, None)}, "sqlite"),
     Case("71", by("DELETE FROM trail_checkpoints"), {(Code.NO_CHECKPOINT, None)}),
     Case("72", lambda trail: changed_leaf(trail, 50), {(Code.TILE_CHANGED, 50)}),
     Case(
@@ -464,6 +473,41 @@ def test_line_39_another_database(trail: Trail, tmp_path: Path) -> None:
     found = {each.code for each in other.verify(kept, trust=trust).findings}
     assert Code.WRONG_ORIGIN in found
     other.close()
+
+
+def test_line_37_a_gap_that_nobody_has_declared(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
+    trail.sql("DELETE FROM login_events WHERE seq = 603", "UPDATE trail_log SET declared = 1000")
+    with pytest.raises(SignerStopped) as stop:
+        trail.sign()
+    assert stop.value.code == "gap"
+    monkeypatch.setattr("audit_service.signing.signer._declared", lambda _connection, log: log.declared)
+    trail.sign()  # as somebody would who has the key
+    assert trail.found() == {(Code.DECLARED_WITHOUT_RECORD, 603)}
+
+
+def test_a_gap_that_was_declared(trail: Trail) -> None:
+    trail.sql("DELETE FROM login_events WHERE seq = 603")
+    restart_log(trail.database, trail.folder / "key", "login-audit", "an event was removed", by=ACTOR)
+    trail.sign()
+    report = trail.verify()
+    assert report.verdict is Verdict.PROVEN
+    assert report.declared == 1
+
+
+def test_a_log_that_was_begun_anew_and_is_not_taken_in_yet(trail: Trail) -> None:
+    restart_log(trail.database, trail.folder / "key", "login-audit", "test", by=ACTOR)
+    assert trail.found() == {(Code.NO_CHECKPOINT, None)}
+    assert trail.verify().erased == len(ERASED)
+
+
+def test_a_log_that_is_begun_anew_meanwhile_is_no_finding(trail: Trail) -> None:
+    trust = Trust([trail.key.verifier])
+
+    def begin_anew(_done: int, _all: int) -> None:
+        if trail.key.verifier in trust.keys:
+            restart_log(trail.database, trail.folder / "key", "login-audit", "test", by=ACTOR)
+
+    assert trail.found(trust=trust, progress=begin_anew) == {(Code.LOG_RESTARTED, None)}
 
 
 def test_line_56_a_key_is_not_taken_from_the_database(trail: Trail) -> None:
