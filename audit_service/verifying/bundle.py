@@ -28,6 +28,7 @@ from audit_service.proofs.bundle_format import (
     LONGEST_LINE,
     MANIFEST,
     README,
+    STAMPS,
     TILES,
 )
 from audit_service.proofs.checkpoint import parse_checkpoint
@@ -296,7 +297,7 @@ def _members(file: IO[bytes]) -> dict[str, Place]:
 
 _NAME = re.compile(
     rf"{README}|{MANIFEST}|{CHECKPOINT}|{CHECKPOINTS}[^/]{{1,64}}/(?:0|[1-9][0-9]{{0,17}})|{ERASURES}|{EVENTS}"
-    rf"|{TILES}[0-9]{{1,2}}/(?:x[0-9]{{3}}/){{0,6}}[0-9]{{3}}(?:\.p/[0-9]{{1,3}})?"
+    rf"|{STAMPS}[^/]{{1,64}}/(?:0|[1-9][0-9]{{0,17}})\.tsr|{TILES}[0-9]{{1,2}}/(?:x[0-9]{{3}}/){{0,6}}[0-9]{{3}}(?:\.p/[0-9]{{1,3}})?"
 )
 
 
