@@ -57,7 +57,8 @@ test-wheels: .venv/dev ## the wheel in an empty environment of each Python that 
 
 test-lowest: .venv/dev ## an app with the extension, on the oldest releases that pyproject.toml allows (in .venv-lowest)
 	$(UV) venv --quiet --clear --python .venv/bin/python .venv-lowest
-	$(UV) pip compile --quiet --resolution lowest-direct --all-extras pyproject.toml --output-file .venv-lowest/lowest.txt
+	$(UV) pip compile --quiet --resolution lowest-direct --extra service --extra postgresql pyproject.toml \
+		--output-file .venv-lowest/lowest.txt
 	VIRTUAL_ENV=.venv-lowest $(UV) pip install --quiet --constraint .venv-lowest/lowest.txt \
 		--editable '.[service,postgresql]' $(LOWEST_TOOLS)
 	.venv-lowest/bin/pytest -n $$(nproc) $(LOWEST)

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 INSTALL_SERVICE = "pip install 'audit-service[service]'"  # what create_app and its commands need
 INSTALL_PAGES = "pip install 'audit-service[pages]'"
+INSTALL_STAMPS = "pip install 'audit-service[stamps]'"
 
 
 class AuditError(Exception):
@@ -71,7 +72,7 @@ class SignerStopped(AuditError):  # noqa: N818 - a state, and not always a fault
 
 
 class PublishError(AuditError):
-    """The hook or a witness could not take a checkpoint now."""
+    """The hook, a witness or a time-stamping authority could not take a checkpoint now."""
 
 
 class AccountError(AuditError):

@@ -1,6 +1,6 @@
 """The history as a bundle: one archive with all that is needed to verify it, and the words for a stranger to do so."""
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -19,14 +19,16 @@ from audit_service.proofs.bundle_format import (
     FORMAT,
     MANIFEST,
     README,
+    STAMPS,
     TILES,
 )
 from audit_service.proofs.entry import FORMS
 from audit_service.proofs.tile_path import tiles_of
+from audit_service.proving.confirmations import IS_STAMP
 from audit_service.proving.disclosures import Disclosure, cosigned, read_disclosures
 from audit_service.proving.log import Log, StoredCheckpoint, read_checkpoint, read_log
 from audit_service.proving.tiles import StoredTree
-from audit_service.storage.log_models import TrailCheckpoint, TrailErasure
+from audit_service.storage.log_models import TrailCheckpoint, TrailConfirmation, TrailErasure
 
 CHUNK = 4096  # events
 _Write = Callable[[bytes], None]
@@ -79,6 +81,7 @@ def write_bundle(connection: Connection, span: Span, archive: Archive) -> Genera
     archive.add(CHECKPOINT, cosigned(connection, span.log.log_id, span.checkpoint))
     if not span.is_part:
         _add_checkpoints(connection, archive)
+        _add_stamps(connection, archive)
         _add_tiles(connection, span.checkpoint.size, archive)
     with archive.growing(ERASURES) as write:
         _write_erasures(connection, span, write)
@@ -124,6 +127,17 @@ def _add_checkpoints(connection: Connection, archive: Archive) -> None:
 def _is_after(place: tuple[str, int]) -> Any:
     log_id, size = place
     return (TrailCheckpoint.log_id > log_id) | ((TrailCheckpoint.log_id == log_id) & (TrailCheckpoint.size > size))
+
+
+def _add_stamps(connection: Connection, archive: Archive) -> None:
+    """Add the time stamps; of one checkpoint the oldest, which proves the most."""
+    place = TrailConfirmation.log_id, TrailConfirmation.size
+    query = select(*place, TrailConfirmation.line).where(IS_STAMP).order_by(*place, TrailConfirmation.confirmed_at)
+    added = None
+    for log_id, size, line in connection.execute(query.execution_options(yield_per=CHUNK)):
+        if (log_id, size) != added:
+            archive.add(f"{STAMPS}{log_id}/{size}.tsr", b64decode(line or ""))
+        added = (log_id, size)
 
 
 def _add_tiles(connection: Connection, size: int, archive: Archive) -> None:

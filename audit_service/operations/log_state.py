@@ -32,7 +32,7 @@ def log_lines(status: LogStatus, now: datetime) -> dict[str, str]:
     for each in status.confirmations:
         lines[f"outside: {each.name}"] = f"has the checkpoint of {each.size:,} events, {ago(each.confirmed_at, now)}"
     if not status.confirmations:
-        lines["outside"] = "nobody has a checkpoint (AUDIT_CHECKPOINT_HOOK, AUDIT_WITNESSES)"
+        lines["outside"] = "nobody has a checkpoint (AUDIT_CHECKPOINT_HOOK, AUDIT_STAMP_URL, AUDIT_WITNESSES)"
     return lines
 
 

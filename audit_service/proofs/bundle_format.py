@@ -5,6 +5,7 @@ README = "README.txt"
 MANIFEST = "manifest.json"
 CHECKPOINT = "checkpoint"
 CHECKPOINTS = "checkpoints/"  # then the log's id and the size
+STAMPS = "stamps/"  # then the log's id, the size and .tsr
 TILES = "tile/"  # then what C2SP tlog-tiles has
 ERASURES = "erasures.jsonl"
 EVENTS = "events.jsonl"

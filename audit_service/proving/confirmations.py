@@ -1,15 +1,23 @@
-"""Who outside has which checkpoint: the newest one of each witness, and of the hook."""
+"""Who outside has which checkpoint: the newest one of each witness, of the hook and of a time-stamping authority."""
 
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, desc, func, insert, select
+from sqlalchemy import Connection, and_, delete, desc, func, insert, select
 
 from audit_service.storage.log_models import TrailConfirmation
 
+STAMP = "stamp "  # how the name of an authority begins, then its host; names of witnesses have no spaces
+IS_STAMP = TrailConfirmation.name.startswith(STAMP)
+IS_COSIGNATURE = and_(TrailConfirmation.line.is_not(None), ~IS_STAMP)
+
 
 class Confirmation(NamedTuple):
-    """Who has a checkpoint of this size since when; a witness's ``line`` is its cosignature, the hook has none."""
+    """Who has a checkpoint of this size since when.
+
+    A witness's ``line`` is its cosignature, that of a time-stamping authority its TimeStampResp in base64; the hook has
+    none.
+    """
 
     name: str
     size: int

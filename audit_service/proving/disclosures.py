@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, select
 
 from audit_service.proofs.entry import OPENING_SIZE, Group, missing_entry
 from audit_service.proofs.merkle import leaf_hash
+from audit_service.proving.confirmations import IS_COSIGNATURE
 from audit_service.proving.leaves import ERASED, StoredLeaf, entry_of, read_erasures, read_leaves
 from audit_service.proving.log import StoredCheckpoint
 from audit_service.proving.rows import Event, read_rows
@@ -95,7 +96,7 @@ def cosigned(connection: Connection, log_id: str, checkpoint: StoredCheckpoint) 
     query = select(TrailConfirmation.line).where(
         TrailConfirmation.log_id == log_id,
         TrailConfirmation.size == checkpoint.size,
-        TrailConfirmation.line.is_not(None),
+        IS_COSIGNATURE,
     )
     lines = connection.execute(query.order_by(TrailConfirmation.name)).scalars()
     return checkpoint.note + "".join(f"{line}\n" for line in lines).encode()

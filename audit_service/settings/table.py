@@ -224,6 +224,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         | None
     ) = None
     checkpoint_hook_interval: Annotated[int, _number(0, 86_400, "seconds between two runs of the hook, at least")] = 600
+    stamp_url: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^https?://\S+$",
+                title="an http:// or https:// URL",
+                description="a time-stamping authority (RFC 3161) that stamps the checkpoints; "
+                "it needs the extra `stamps`",
+            ),
+        ]
+        | None
+    ) = None
+    stamp_interval: Annotated[int, _number(0, 86_400, "seconds between two time stamps, at least")] = 3600
     witnesses: (
         Annotated[
             str,

@@ -25,6 +25,7 @@ class Hook:
 
     name = NAME
     is_asked_at_start = False
+    is_repeated = True
 
     def __init__(self, command: str, interval: float, time_limit: float = TIME_LIMIT) -> None:
         """Split *command* as a shell does. Raises ``PublishError`` for quotes that are not closed."""

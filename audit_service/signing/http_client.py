@@ -1,4 +1,4 @@
-"""One request to a witness: bounded in time and size, to the address that is named and to no other."""
+"""One request to somebody outside: bounded in time and size, to the address that is named and to no other."""
 
 import socket
 import ssl
@@ -35,11 +35,11 @@ def check_url(url: str) -> str:
     except ValueError:
         is_good = False
     if not is_good or not url.isascii() or parts.username is not None or parts.query or parts.fragment:
-        raise ProofError(f"a witness's URL is 'https://HOST[:PORT][/PATH]', not {url[:80]!r}")
+        raise ProofError(f"a URL to be asked is 'https://HOST[:PORT][/PATH]', not {url[:80]!r}")
     return url.removesuffix("/")
 
 
-def post(url: str, body: bytes) -> Answer:
+def post(url: str, body: bytes, media_type: str) -> Answer:
     """Send a POST request, and return the answer, a redirection, too. Raises ``PublishError``."""
     parts = urlsplit(url)
     connection = _connection(parts.scheme, str(parts.hostname), parts.port)
@@ -55,10 +55,10 @@ def post(url: str, body: bytes) -> Answer:
     timer.daemon = True
     timer.start()
     try:
-        connection.request("POST", parts.path, body, {"Content-Type": "text/plain; charset=utf-8"})
+        connection.request("POST", parts.path, body, {"Content-Type": media_type})
         response = connection.getresponse()
         content = response.read(LARGEST + 1)
-        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        answered = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     except (OSError, HTTPException, ValueError) as error:
         why = f"no whole answer within {TIME_LIMIT:g} s" if is_late.is_set() else str(error) or type(error).__name__
         raise PublishError(f"{url} cannot be asked: {why}") from None
@@ -69,7 +69,7 @@ def post(url: str, body: bytes) -> Answer:
         raise PublishError(f"{url} cannot be asked: no whole answer within {TIME_LIMIT:g} s")
     if len(content) > LARGEST:
         raise PublishError(f"{url} has answered with more than {LARGEST} bytes")
-    return Answer(response.status, media_type, content)
+    return Answer(response.status, answered, content)
 
 
 def _connection(scheme: str, host: str, port: int | None) -> HTTPConnection:

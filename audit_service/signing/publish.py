@@ -21,12 +21,13 @@ from audit_service.settings.table import Settings
 from audit_service.signing.database import Database
 from audit_service.signing.hook import Hook
 from audit_service.signing.outlet import Offer, Outlet
+from audit_service.signing.stamps import Stamps
 from audit_service.signing.witnesses import read_witnesses
 from audit_service.storage.outages import DATABASE_ERRORS, driver_error
 
 logger = logging.getLogger("audit_service.signer")
 
-HEARTBEAT = 86_400.0  # seconds after which an outlet gets the newest checkpoint again
+HEARTBEAT = 86_400.0  # seconds after which most outlets get the newest checkpoint again
 FIRST_RETRY, LAST_RETRY = 5.0, 600.0  # seconds; each wait is twice the last one
 _END = 2.0  # seconds that an outlet has to end
 
@@ -48,6 +49,11 @@ class Publisher:
                 outlets += read_witnesses(Path(settings.witnesses), partial(_read, settings.url))
         except AuditError as error:
             logger.error("checkpoints are not given to witnesses: %s", error)  # noqa: TRY400
+        try:
+            if settings.stamp_url:
+                outlets.append(Stamps(settings.stamp_url, settings.stamp_interval))
+        except AuditError as error:
+            logger.error("checkpoints are not stamped: %s", error)  # noqa: TRY400
         self._couriers = [_Courier(outlet, settings.url, self._stopped) for outlet in outlets]
         for courier in self._couriers:
             courier.start()
@@ -121,16 +127,22 @@ class _Courier(threading.Thread):
         """Wait until there is something to do, and return it; None in the end."""
         with self._changed:
             while not self._stopping.is_set():
-                left = None if self._newest is None else self._due(self._newest) - time.monotonic()
+                due = None if self._newest is None else self._due(self._newest)
+                left = None if due is None else due - time.monotonic()
                 if left is not None and left <= 0:
                     return self._newest
                 self._changed.wait(left)
             return None
 
-    def _due(self, offer: Offer) -> float:
+    def _due(self, offer: Offer) -> float | None:
+        """Return when *offer* has to be brought; None if only a newer one has to be."""
         if offer.log_id != self._log_id or self._last is None:
             return self._retry_at
-        wait = self._outlet.interval if offer.size != self._last.size else HEARTBEAT
+        wait = self._outlet.interval
+        if offer.size == self._last.size:
+            if not self._outlet.is_repeated:
+                return None
+            wait = HEARTBEAT
         return max(self._retry_at, self._taken_at + wait)
 
     def _bring(self, offer: Offer) -> None:

@@ -24,6 +24,7 @@ from audit_service.signing.outlet import Offer
 from audit_service.signing.signer import WITNESS_PROBLEMS
 from audit_service.values import limits
 
+_TEXT = "text/plain; charset=utf-8"
 INTERVAL = 30.0  # seconds between two checkpoints that one witness is asked to cosign, at least
 ROLLBACK, FORK = WITNESS_PROBLEMS
 _REMEDY = (
@@ -40,6 +41,7 @@ class Witness:
 
     interval = INTERVAL
     is_asked_at_start = True  # it may know more than the database does
+    is_repeated = True
 
     def __init__(self, key: VerifierKey, url: str, read: Read) -> None:
         """Ask the one with this *key* at *url*; *read* opens the database."""
@@ -50,7 +52,7 @@ class Witness:
         checkpoint = parse_checkpoint(parse_note(offer.note).text)
         old_size = last.size if last and last.size <= offer.size else 0
         for _ in range(2):
-            answer = post(f"{self._url}{PATH}", bytes(self._submission(offer, checkpoint, old_size)))
+            answer = post(f"{self._url}{PATH}", bytes(self._submission(offer, checkpoint, old_size)), _TEXT)
             if answer.status == 200:  # noqa: PLR2004
                 return self._cosignature(checkpoint, answer.body)
             old_size = self._size_of(answer, offer, old_size)

@@ -78,7 +78,7 @@ class TrailCheckpoint(Base):
 
 
 class TrailConfirmation(Base):
-    """Somebody outside who has a checkpoint: a witness with its cosignature, or the hook that took it."""
+    """Somebody outside who has a checkpoint: a witness with its cosignature, a time stamp, or the hook that took it."""
 
     __tablename__ = "trail_confirmations"
     __table_args__ = (Index("ix_trail_confirmations_newest", "log_id", "name", "size"),)

@@ -6,11 +6,21 @@ from os import SEEK_END
 from typing import IO, NamedTuple
 
 from audit_service.errors import ProofError
-from audit_service.proofs.bundle_format import CHECKPOINT, CHECKPOINTS, ERASURES, EVENTS, MANIFEST, README, TILES
+from audit_service.proofs.bundle_format import (
+    CHECKPOINT,
+    CHECKPOINTS,
+    ERASURES,
+    EVENTS,
+    MANIFEST,
+    README,
+    STAMPS,
+    TILES,
+)
 
 _BLOCK = tarfile.BLOCKSIZE
 _NAME = re.compile(
     rf"{README}|{MANIFEST}|{CHECKPOINT}|{CHECKPOINTS}[^/]{{1,64}}/(?:0|[1-9][0-9]{{0,17}})|{ERASURES}|{EVENTS}"
+    rf"|{STAMPS}[^/]{{1,64}}/(?:0|[1-9][0-9]{{0,17}})\.tsr"
     rf"|{TILES}[0-9]{{1,2}}/(?:x[0-9]{{3}}/){{0,6}}[0-9]{{3}}(?:\.p/[0-9]{{1,3}})?"
 )
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.engine import URL
 
 from audit_service.events.kinds import KINDS
+from audit_service.proving.confirmations import IS_COSIGNATURE
 from audit_service.proving.log import StoredCheckpoint, read_log
 from audit_service.proving.rows import read_rows
 from audit_service.storage.database import make_engine
@@ -144,7 +145,7 @@ def _checkpoints(connection: Connection, log_id: str) -> tuple[list[StoredCheckp
 
 def _cosignatures(connection: Connection, log_id: str) -> dict[int, list[str]]:
     query = select(TrailConfirmation.size, TrailConfirmation.line)
-    query = query.where(TrailConfirmation.log_id == log_id, TrailConfirmation.line.is_not(None))
+    query = query.where(TrailConfirmation.log_id == log_id, IS_COSIGNATURE)
     found: dict[int, list[str]] = {}
     for size, line in connection.execute(query):
         found.setdefault(size, []).append(line or "")

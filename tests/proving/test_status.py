@@ -99,7 +99,9 @@ def test_the_command(trail: SignedTrail, database_url: str, monkeypatch: pytest.
     assert first[0].split() == ["log", log.origin]
     assert re.fullmatch(r"checkpoint +none yet", first[1])
     assert re.fullmatch(r"not signed +1 events, the oldest stored (now|\d+ s ago)", first[2])
-    assert first[3].startswith("outside     nobody has a checkpoint (AUDIT_CHECKPOINT_HOOK, AUDIT_WITNESSES)")
+    assert first[3].startswith(
+        "outside     nobody has a checkpoint (AUDIT_CHECKPOINT_HOOK, AUDIT_STAMP_URL, AUDIT_WITNESSES)"
+    )
     LoginFactory.create_batch(2)
     trail.sign()
     confirm(trail, "hook", 2, datetime.now(UTC) - timedelta(minutes=9))
