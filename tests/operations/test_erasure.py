@@ -433,7 +433,8 @@ def test_two_erasures_at_once_erase_both_groups(trail: SignedTrail) -> None:
     (seq,) = [row.seq for row in stored(trail, LOGINS) if row.username == NAME]
     who, where = (erasing.Erasing([group], ACTOR, "test") for group in Group)
     found = Found(LOGINS, [seq], datetime.now(UTC), datetime.now(UTC))
-    other = Thread(target=lambda: erase(Database(trail.settings.url), found, where, lambda _count: None))
+    database = Database(trail.settings.url)
+    other = Thread(target=lambda: erase(database, found, where, lambda _count: None))
     with trail.database.write() as connection:
         assert erasing.erase_within(connection, LOGINS, [seq], who) == 1
         other.start()
@@ -441,6 +442,7 @@ def test_two_erasures_at_once_erase_both_groups(trail: SignedTrail) -> None:
             locks = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
             wait_until(lambda: connection.scalar(locks), "the other erasure does not wait")
     other.join()
+    database.close()
     with trail.database.read() as connection:
         leaf = read_leaves(connection, seq, seq)[seq]
     assert leaf.opening == 2 * ERASED
