@@ -11,7 +11,7 @@ import click
 from audit_service.access.accounts import add_account, list_accounts
 from audit_service.access.tokens import add_token
 from audit_service.cli.connection import actor, app_fault, change, current_settings, is_made_elsewhere, open_engine
-from audit_service.cli.trail import echo_key
+from audit_service.cli.trail import echo_started
 from audit_service.errors import AccountError, AuditError, AuditUnavailable, SettingsError
 from audit_service.serving.parent import STOP_TIMEOUT
 from audit_service.settings.table import Settings
@@ -109,8 +109,7 @@ def _start_signer(settings: Settings) -> SignerProcess | None:
     finally:
         database.close()
     if started.is_new:
-        click.echo(f"began the log {started.log.origin}")
-        echo_key(started.key)
+        echo_started(started)
     return SignerProcess()
 
 

@@ -40,8 +40,7 @@ def init() -> None:
     settings = current_settings()
     with _database() as database:
         started = lifecycle.start_log(database, settings.signing_key_path, settings.trail_origin, by=actor())
-    click.echo(f"{'began' if started.is_new else 'there is'} the log {started.log.origin}")
-    echo_key(started.key)
+    echo_started(started)
 
 
 @trail.command()
@@ -92,9 +91,10 @@ def rotate_key() -> None:
 @click.option("--reason", type=TEXT, required=True, help="Why, for those who read the history.")
 @click.confirmation_option("--yes", prompt="Checkpoints of the old log prove nothing of the new one. Begin a new log?")
 def restart(reason: str) -> None:
-    """Begin a new log with the events that are there, when the signer has stopped.
+    """Begin a new log, when the signer has stopped.
 
-    It says so in the trail. What is missing up to now is declared missing. The old checkpoints stay as evidence.
+    It is over the events that are there, and its first event says why. What is missing up to now is declared missing.
+    The old checkpoints stay as evidence.
     """
     settings = current_settings()
     with _database() as database:
@@ -124,12 +124,14 @@ def sign(*, once: bool, trust_database: bool, parent: int | None) -> None:
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
     logging.getLogger("audit_service").setLevel(logging.INFO)
     with _database() as database:
-        lifecycle.start_log(database, settings.signing_key_path, settings.trail_origin, by=actor())
+        started = lifecycle.start_log(database, settings.signing_key_path, settings.trail_origin, by=actor())
+        if started.is_new:
+            echo_started(started)
         if once:
             if trust_database:
                 lifecycle.note_trust(database, by=actor())
             size = sign_once(database, settings, progress=_progress(), trusts_database=trust_database)
-            click.echo(f"{size} events are signed", err=True)
+            click.echo(f"{size} {'event is' if size == 1 else 'events are'} signed", err=True)
             return
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -138,6 +140,12 @@ def sign(*, once: bool, trust_database: bool, parent: int | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both, and the parent ends it last
         end_with_parent(parent)
     sign_forever(settings, stopping, _progress())
+
+
+def echo_started(started: lifecycle.Started) -> None:
+    """Print which log there is, and its public key."""
+    click.echo(f"{'began' if started.is_new else 'there is'} the log {started.log.origin}")
+    echo_key(started.key)
 
 
 def echo_key(made: SignerKey) -> None:

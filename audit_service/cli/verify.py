@@ -48,7 +48,14 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     help="How long an event may wait until it is signed.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings and figures as JSON.")
-@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=min(2, os.cpu_count() or 1), show_default=True)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=min(2, os.cpu_count() or 1),
+    show_default=True,
+    help="Processes that do the work.",
+)
 def verify(
     bundle: Path | None,
     keys: Sequence[str],

@@ -57,7 +57,6 @@ class Code(StrEnum):
     NO_CHECKPOINT = "no_checkpoint"
     UNSIGNED_TOO_OLD = "unsigned_too_old"
     LOG_RESTARTED = "log_restarted"
-    INTERRUPTED = "interrupted"
 
     @property
     def weight(self) -> Weight:
@@ -74,7 +73,6 @@ _UNPROVEN = {
     Code.NO_QUORUM,
     Code.UNSIGNED_TOO_OLD,
     Code.LOG_RESTARTED,
-    Code.INTERRUPTED,
 }
 _NOTES = {Code.CLOCK_BACK, Code.COSIGNED_LATER, Code.DUPLICATE_ID, Code.TRIGGER_MISSING}
 

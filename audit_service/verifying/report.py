@@ -122,10 +122,16 @@ class Report:
         sentence = f"{'proven' if self.verdict is Verdict.PROVEN else 'proven only in part'}: {', '.join(parts)}"
         if self.unsigned > 0:
             age = "" if self.unsigned_seconds is None else f" (the oldest for {self.unsigned_seconds:.0f} s)"
-            sentence += f"; {self.unsigned} newer events are not signed yet{age}"
-        if self.erased or self.declared:
-            sentence += f"; personal data were erased from {self.erased}, and {self.declared} were declared missing"
+            sentence += f"; {self.unsigned} newer {_events(self.unsigned, 'is', 'are')} not signed yet{age}"
+        if self.erased:
+            sentence += f"; personal data of {self.erased} {'event' if self.erased == 1 else 'events'} were erased"
+        if self.declared:
+            sentence += f"; {self.declared} {_events(self.declared, 'was', 'were')} declared missing"
         return sentence
+
+
+def _events(count: int, one: str, many: str) -> str:
+    return f"event {one}" if count == 1 else f"events {many}"
 
 
 def _place(finding: Finding) -> str:

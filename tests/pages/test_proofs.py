@@ -58,12 +58,12 @@ def test_an_event_says_since_when_it_is_proven(trail: SignedTrail, auditor: Flas
         connection.execute(text(f"{insert} CURRENT_TIMESTAMP)"), values)
     for path in paths:
         shown = page(auditor, path)
-        assert f"Proven: in checkpoint {size}, signed" in shown
-        assert "Confirmed by witness.example" in shown
+        assert f'Proven: in checkpoint {size}, signed <time datetime="' in shown
+        assert 'Confirmed by witness.example, <time datetime="' in shown
         assert '/proof">Proof</a>' in shown
     shown = page(auditor, "/logins/")
-    assert f"Proven up to event {trail.newest().size}, signed" in shown
-    assert "Last confirmed from outside by witness.example" in shown
+    assert f'Proven up to event {trail.newest().size}, signed <time datetime="' in shown
+    assert 'Last confirmed from outside by witness.example, <time datetime="' in shown
 
 
 def test_a_stop_of_the_signer_is_shouted(trail: SignedTrail, auditor: FlaskClient) -> None:
