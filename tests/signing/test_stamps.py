@@ -263,7 +263,7 @@ def test_a_bundle_has_the_stamps_and_says_how_to_check_them(
     with tarfile.open(tmp_path / "history.tar") as archive:
         archive.extractall(tmp_path / "bundle", filter="data")
     stamps = sorted(path.name for path in (tmp_path / "bundle/stamps" / log_id).iterdir())
-    assert stamps == ["1.tsr", "4.tsr"]
+    assert (stamps[0], stamps[-1]) == ("1.tsr", "4.tsr")  # there may be more of them between
     assert (tmp_path / "bundle/checkpoints" / log_id / "4").read_bytes() != checkpoint.note  # it is cosigned
     lines = (tmp_path / "bundle/README.txt").read_text().splitlines()
     at = lines.index("  c=checkpoints/0123456789abcdef/1000")
