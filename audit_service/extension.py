@@ -55,6 +55,7 @@ class LoginAudit:
         url: str | URL | None = None,
         engine: Engine | None = None,
         api: str | None = API,
+        log: str | None = None,
         pages: str | None = None,
         frame: str | None = None,
         session_viewer: Callable[[], Viewer | None] | None = None,
@@ -66,11 +67,12 @@ class LoginAudit:
         """Keep the trail in the database that *url* names, by default in the one that ``settings.host`` chooses.
 
         *engine* is the app's own, for an app that has neither Flask-SQLAlchemy nor Flask-SQLAlchemy-Lite. *api* is
-        where the API's addresses begin; None leaves it out. *pages* is where those of the pages begin, such as
-        ``/audit``; by default there are none. They are shown in the template *frame* of the app, which has a block
-        ``main``, or in one of their own. *session_viewer* returns the reader who is logged in to the current request's
-        session, or None; without it only tokens open the API. ``seams.Seams`` explains *identify*, *transform* and
-        *exclude*. *adapters* names those to use; None is those of all libraries that are set up.
+        where the API's addresses begin; None leaves it out. *log* is where those of the log's files begin, which come
+        with the API; by default ``/trail`` below it. *pages* is where those of the pages begin, such as ``/audit``; by
+        default there are none. They are shown in the template *frame* of the app, which has a block ``main``, or in one
+        of their own. *session_viewer* returns the reader who is logged in to the current request's session, or None;
+        without it only tokens open the API. ``seams.Seams`` explains *identify*, *transform* and *exclude*. *adapters*
+        names those to use; None is those of all libraries that are set up.
 
         Raises ``NotConfiguredError`` for an adapter that does not exist and a path that is none, and as ``init_app``
         does if *app* is given.
@@ -78,13 +80,18 @@ class LoginAudit:
         self._url = url
         self._engine = engine
         self._api = api
+        self._log = log
         self._pages = pages
         self._frame = frame
         self._session_viewer = session_viewer
         self._seams = Seams(identify or flask_login.identify, transform, exclude)
         self._adapters = adapters
         finding.check_names(adapters or ())
-        for name, path, example in (("api", api, "/audit/api"), ("pages", pages, "/audit")):
+        for name, path, example in (
+            ("api", api, "/audit/api"),
+            ("log", log, "/audit/trail"),
+            ("pages", pages, "/audit"),
+        ):
             if path and (not path.startswith("/") or "<" in path):
                 raise NotConfiguredError(f"{name} must be a path such as '{example}', or None, not {path!r}")
         if app is not None:
@@ -131,6 +138,7 @@ class LoginAudit:
         app.teardown_appcontext(end_reading)
         if self._api is not None:
             app.register_blueprint(api.blueprint, url_prefix=self._api)
+            app.register_blueprint(api.log_blueprint, url_prefix=self._log or f"{self._api.rstrip('/')}/trail")
         if self._pages is not None:
             _add_pages(app, self._pages, self._frame)
         require_own_addresses(app)

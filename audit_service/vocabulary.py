@@ -58,6 +58,11 @@ class AdminAction(StrEnum):
     HISTORY_EXPORTED = "history_exported"
     EVENTS_IMPORTED = "events_imported"
     ACCESS_REFUSED = "access_refused"
+    PERSONAL_DATA_ERASED = "personal_data_erased"
+    LOG_STARTED = "log_started"
+    LOG_RESTARTED = "log_restarted"
+    SIGNING_KEY_ROTATED = "signing_key_rotated"
+    LOG_HEAD_TRUSTED = "log_head_trusted"
     RECORDING_STARTED = "recording_started"
     RECORDING_STOPPED = "recording_stopped"
 

@@ -38,6 +38,10 @@ check 'health' healthy "$(docker compose ps --format '{{.Health}}' web)"
 check 'commands' 'setup' "$(docker compose exec -T web audit-service tokens list)"
 check 'history by command' '"bad_password"' "$(docker compose exec -T web audit-service history)"
 check 'spool by command' 'waiting   0' "$(docker compose exec -T web audit-service spool status)"
+key=$(docker compose exec -T web audit-service trail key)
+for _ in {1..60}; do docker compose exec -T web audit-service trail checkpoint >/dev/null 2>&1 && break || sleep 0.5; done
+check 'the log is signed' "${key%%+*}" "$(docker compose exec -T web audit-service trail checkpoint)"
+check 'the history is proven' 'proven' "$(docker compose exec -T web audit-service verify --vkey "$key" 2>&1)"
 check 'no secret in the image' 'none' "$(docker compose run --rm --no-deps -T --entrypoint sh web -c 'env | grep -iE "password|secret_key=" || echo none')"
 
 docker compose down --timeout 10

@@ -13,7 +13,7 @@ from tests.support.documents import DOCUMENTS
 
 PROJECT = Path(__file__).parent.parent
 PYTHONS = os.environ.get("AUDIT_TEST_PYTHONS", "").split() or [""]  # `make test-wheels` names them; else our own
-SERVICE = ("argon2", "flask_sqlalchemy", "granian", "psycopg", "uvloop", "zxcvbn")
+SERVICE = ("argon2", "flask_sqlalchemy", "granian", "psycopg", "rfc3161_client", "uvloop", "zxcvbn")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 APP = """

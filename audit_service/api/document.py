@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from audit_service.api.operations import OPERATIONS, Access, Answer, Operation
+from audit_service.api.operations import OPERATIONS, Access, Answer, Operation, blueprint, log_blueprint
 from audit_service.api.schemas import parameters, schema_of, schemas
 from audit_service.web.answers import Problem
 
@@ -17,11 +17,14 @@ _HEADERS = {
 }
 
 
-def document(base: str, prefix: str) -> dict[str, Any]:
+def document(base: str, prefix: str, log_prefix: str) -> dict[str, Any]:
     """Return the document; *base* is the path that the app is mounted at, "" for none, *prefix* the API's in the app.
+
+    *log_prefix* is that of the log's files.
 
     Operations that need no authentication come last.
     """
+    prefixes = {blueprint.name: prefix, log_blueprint.name: log_prefix}
     operations = sorted(OPERATIONS, key=lambda operation: operation.access is Access.EVERYBODY)
     return {
         "openapi": "3.1.0",
@@ -33,7 +36,10 @@ def document(base: str, prefix: str) -> dict[str, Any]:
         },
         "servers": [{"url": base or "/"}],
         "security": [{"token": []}, {"session": []}],
-        "paths": {f"{prefix}{operation.path}": {"get": _described(operation)} for operation in operations},
+        "paths": {
+            f"{prefixes[operation.blueprint]}{operation.path}": {"get": _described(operation)}
+            for operation in operations
+        },
         "components": {
             "schemas": schemas(
                 [kind for operation in operations for kind in operation.takes],

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from audit_service.api.answers import readable_answer
 from audit_service.api.document import document
-from audit_service.api.operations import Access, Answer, blueprint, json_of, operation
+from audit_service.api.operations import Access, Answer, blueprint, json_of, log_blueprint, operation
 from audit_service.api.views import with_etag
 from audit_service.web.answers import html_answer
 from audit_service.web.browsers import add_headers
@@ -33,7 +33,7 @@ _KEPT = 8  # documents, and pages: clients choose the host name, and proxies the
 )
 def show_openapi() -> AnyResponse:
     """Show the OpenAPI document."""
-    return with_etag(readable_answer(_document(quote(request.script_root), _prefix())), "no-cache")
+    return with_etag(readable_answer(_document(quote(request.script_root), *_prefixes())), "no-cache")
 
 
 @operation(
@@ -47,26 +47,28 @@ def show_openapi() -> AnyResponse:
 def show_docs() -> AnyResponse:
     """Show the document as a page, which loads nothing but its own style sheet."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - documented
-    html = _as_html(app, quote(request.script_root), _prefix(), request.host_url)
+    html = _as_html(app, quote(request.script_root), _prefixes(), request.host_url)
     return with_etag(add_headers(html_answer(html)), "no-cache")
 
 
-def _prefix() -> str:
-    """Return where the API is in the app."""
-    return url_for(".show_docs").removeprefix(quote(request.script_root)).removesuffix("/docs")
+def _prefixes() -> tuple[str, str]:
+    """Return where the API is in the app, and where the files of the log are."""
+    root = quote(request.script_root)
+    log = url_for(f"{log_blueprint.name}.show_checkpoint").removeprefix(root).removesuffix("/checkpoint")
+    return url_for(".show_docs").removeprefix(root).removesuffix("/docs"), log
 
 
 @lru_cache(maxsize=_KEPT)
-def _document(base: str, prefix: str) -> msgspec.Raw:
+def _document(base: str, prefix: str, log_prefix: str) -> msgspec.Raw:
     """Return the document as JSON. It is kept: making it takes longer than most answers, and needs no token."""
-    return msgspec.Raw(msgspec.json.encode(document(base, prefix)))
+    return msgspec.Raw(msgspec.json.encode(document(base, prefix, log_prefix)))
 
 
 @lru_cache(maxsize=_KEPT)
-def _as_html(_app: Flask, base: str, prefix: str, _host_url: str) -> str:
+def _as_html(_app: Flask, base: str, prefixes: tuple[str, str], _host_url: str) -> str:
     """Return the page. It is kept for each app, which may have its own template, and for each address in its links."""
     return render_template(
-        "audit_api/docs.html", document=msgspec.json.decode(_document(base, prefix)), problem_types=PROBLEM_TYPES
+        "audit_api/docs.html", document=msgspec.json.decode(_document(base, *prefixes)), problem_types=PROBLEM_TYPES
     )
 
 

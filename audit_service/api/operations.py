@@ -27,6 +27,8 @@ blueprint = PlainBlueprint(
     static_url_path="/docs/static",
 )
 
+log_blueprint = PlainBlueprint("audit_log", __name__)  # the log's files have an address of their own
+
 
 class Access(Enum):
     """Who may ask."""
@@ -47,6 +49,7 @@ class Answer(msgspec.Struct, frozen=True):
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """What the document tells of a view."""
 
+    blueprint: str
     path: str
     name: str
     summary: str
@@ -78,6 +81,7 @@ def operation(
     others: tuple[HTTPStatus, ...] = (),
     endpoint: str | None = None,
     instead: Callable[[], View | None] | None = None,
+    of: PlainBlueprint = blueprint,
 ) -> Callable[[View], View]:
     """Return a decorator that makes a view the one of *rule*, and declares it.
 
@@ -99,10 +103,11 @@ def operation(
             return view(viewer, *parse_query(*takes), **given)
 
         name = endpoint or view.__name__
-        blueprint.add_url_rule(rule, name, called)
+        of.add_url_rule(rule, name, called)
         OPERATIONS.append(
             Operation(
-                path=rule.replace("<", "{").replace(">", "}"),
+                blueprint=of.name,
+                path=re.sub("<(?:path:)?(.*?)>", r"{\1}", rule),
                 name=re.sub("_(.)", lambda match: match[1].upper(), name),
                 summary=summary,
                 description=description,

@@ -71,13 +71,18 @@ def page_answer(items: list[Any], cursor: str | None) -> Response:
 
 def show_event(kind: Kind, viewer: Viewer, event_id: str) -> AnyResponse:
     """Show one event. It never changes, so a client may keep it, and ask whether it may still see it (304)."""
+    return with_etag(readable_answer(read_event(kind, viewer, event_id)), "private, no-cache")
+
+
+def read_event(kind: Kind, viewer: Viewer, event_id: str) -> Any:
+    """Return the event with this id, and record that it was read. Raises ``NotFound`` if *viewer* may not see it."""
     item = None
     with contextlib.suppress(ValueError):
         item = query.find_event(read_session(), kind, UUID(event_id), owner=owner_of_view(viewer))
     if item is None:
         raise NotFound("there is no such event, or you may not see it")
     record_reading(viewer)
-    return with_etag(readable_answer(item), "private, no-cache")
+    return item
 
 
 def with_etag(answer: Response, caching: str) -> AnyResponse:

@@ -3,7 +3,20 @@
 import click
 from flask.cli import with_appcontext
 
-from audit_service.cli import export, history, imports, server, signals, spool, status, tokens
+from audit_service.cli import (
+    bundle,
+    erase,
+    export,
+    history,
+    imports,
+    server,
+    signals,
+    spool,
+    status,
+    tokens,
+    trail,
+    verify,
+)
 from audit_service.cli.main import OneLineErrors
 
 
@@ -21,3 +34,8 @@ audit.add_command(history.history)
 audit.add_command(export.export)
 audit.add_command(imports.import_)
 audit.add_command(spool.spool)
+audit.add_command(trail.trail)
+audit.add_command(trail.sign)
+audit.add_command(bundle.bundle)
+audit.add_command(erase.erase)
+audit.add_command(verify.verify)

@@ -65,7 +65,7 @@ for _kind in KINDS:
 
 def _write(chunks: Generator[Chunk], file: IO[bytes]) -> int:
     written = 0
-    with contextlib.closing(chunks), _interruptible() as interrupted:
+    with contextlib.closing(chunks), interruptible() as interrupted:
         first = next(chunks)
         _write_out(file, first.lines)
         with click.progressbar(length=first.events, label="exporting", file=sys.stderr) as bar:
@@ -117,7 +117,7 @@ def target_of(output: Path | None, *, force: bool) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[list[int]]:
+def interruptible() -> Iterator[list[int]]:
     """Yield a list that is filled by Ctrl-C or SIGTERM, which then wait for the end of the chunk; the second ends it.
 
     For a reader of the pipe may have stopped reading.

@@ -1,6 +1,7 @@
 """Commands that show the history in figures."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,7 +10,7 @@ import click
 from audit_service.cli.connection import current_settings, open_session
 from audit_service.cli.looks import record_look
 from audit_service.cli.options import Zone, json_option, options, read_options
-from audit_service.cli.show import View, ago, echo_json, echo_span
+from audit_service.cli.show import ERASED, View, echo_json, echo_span
 from audit_service.cli.table import echo_table
 from audit_service.cli.text import TEXT
 from audit_service.events.logins import LOGINS, LoginFilters
@@ -19,7 +20,8 @@ from audit_service.history.last import last_logins
 from audit_service.history.parameters import Idle, Most, Name, Span
 from audit_service.history.sessions import live_sessions
 from audit_service.history.summary import summarise
-from audit_service.history.summing import Count, Summing
+from audit_service.history.summing import By, Count, Summary, Summing
+from audit_service.values.when import ago
 from audit_service.vocabulary import AdminAction
 
 
@@ -40,15 +42,22 @@ def summary(*, as_json: bool, **given: Any) -> None:
         click.echo("nothing in this time")
     else:
         second = [found.then.value, "the most frequent"] if found.then else []
-        echo_table([found.by.value, "events", "failures", *second], [_row(count) for count in found.items])
+        echo_table([found.by.value, "events", "failures", *second], [_row(count, found) for count in found.items])
 
 
-def _row(count: Count) -> list[object]:
-    row: list[object] = ["(none)" if count.key is None else count.key, count.count, count.failures]
+def _row(count: Count, found: Summary) -> list[object]:
+    row: list[object] = [_key(count.key, found.by), count.count, count.failures]
     if count.parts is None:
         return row
-    parts = [f"{'(none)' if part.key is None else part.key} {part.count}" for part in count.parts[:3]]
+    parts = [f"{_key(part.key, found.then)} {part.count}" for part in count.parts[:3]]
     return [*row, count.distinct, ", ".join(parts)]
+
+
+def _key(key: str | None, by: StrEnum | None) -> str:
+    """Return what stands for a key; only a name that was erased is none."""
+    if key is None:
+        return ERASED if by == By.USERNAME else "(none)"
+    return key
 
 
 @click.command()

@@ -7,7 +7,21 @@ from typing import Any
 
 import click
 
-from audit_service.cli import accounts, demo, export, history, imports, server, spool, tokens
+from audit_service.cli import (
+    accounts,
+    bundle,
+    demo,
+    erase,
+    export,
+    history,
+    imports,
+    server,
+    spool,
+    tokens,
+    trail,
+    verify,
+    witness,
+)
 from audit_service.cli.connection import current_settings
 from audit_service.errors import INSTALL_SERVICE, AuditError
 from audit_service.settings.table import Settings
@@ -77,3 +91,9 @@ main.add_command(history.history)
 main.add_command(export.export)
 main.add_command(imports.import_)
 main.add_command(spool.spool)
+main.add_command(trail.trail)
+main.add_command(trail.sign)
+main.add_command(bundle.bundle)
+main.add_command(erase.erase)
+main.add_command(witness.witness)
+main.add_command(verify.verify)

@@ -11,9 +11,13 @@ import click
 from audit_service.access.accounts import add_account, list_accounts
 from audit_service.access.tokens import add_token
 from audit_service.cli.connection import actor, app_fault, change, current_settings, is_made_elsewhere, open_engine
-from audit_service.errors import AccountError, AuditUnavailable, SettingsError
+from audit_service.cli.trail import echo_started
+from audit_service.errors import AccountError, AuditError, AuditUnavailable, SettingsError
 from audit_service.serving.parent import STOP_TIMEOUT
 from audit_service.settings.table import Settings
+from audit_service.signing.database import Database
+from audit_service.signing.lifecycle import start_log
+from audit_service.signing.process import SignerProcess
 from audit_service.storage import schema
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import AdminAction, Role, Scope
@@ -71,8 +75,9 @@ def serve() -> None:
     settings.signing_key()  # what is missing is said here, once, and not by each worker
     with open_engine() as engine:
         schema.require_newest(engine)
-    address = _free_address(settings.host, settings.port)
+    address = free_address(settings.host, settings.port, "AUDIT_HOST, AUDIT_PORT")
     _record(settings, AdminAction.RECORDING_STARTED)
+    signer = _start_signer(settings)
     click.echo(f"serving on http://{settings.host}:{settings.port} (Ctrl-C stops)")
     server = make_server(
         "audit_service.app:create_worker", address, settings.port, workers=settings.workers, threads=settings.threads
@@ -80,7 +85,32 @@ def serve() -> None:
     try:
         server.serve()
     finally:  # it exits when its workers end again and again
-        _record(settings, AdminAction.RECORDING_STOPPED)
+        try:
+            _record(settings, AdminAction.RECORDING_STOPPED)
+        finally:
+            if signer:
+                signer.stop()
+
+
+def _start_signer(settings: Settings) -> SignerProcess | None:
+    """Start the signer; on the first start of all begin the log, and print its key.
+
+    A machine without the key, one of several, signs nothing.
+    """
+    if settings.signer == "off":
+        return None
+    settings.make_data_dir()
+    database = Database(settings.url)
+    try:
+        started = start_log(database, settings.signing_key_path, settings.trail_origin, by=actor())
+    except AuditError as error:
+        click.echo(f"Warning: this machine signs nothing (AUDIT_SIGNER): {error}", err=True)
+        return None
+    finally:
+        database.close()
+    if started.is_new:
+        echo_started(started)
+    return SignerProcess()
 
 
 def _record(settings: Settings, action: AdminAction) -> None:
@@ -96,7 +126,7 @@ def _record(settings: Settings, action: AdminAction) -> None:
         recorder.stop()
 
 
-def _free_address(host: str, port: int) -> str:
+def free_address(host: str, port: int, setting: str) -> str:
     """Return the IP address of *host*; raise ``SettingsError`` if there is none, or something listens there already.
 
     Workers whose main process was killed have ``STOP_TIMEOUT`` to end, so a taken port is looked at again for as long.
@@ -108,7 +138,7 @@ def _free_address(host: str, port: int) -> str:
         except OSError as error:
             waited = time.monotonic() - begun
             if error.errno != errno.EADDRINUSE or waited > PORT_PATIENCE:
-                message = f"cannot listen on {host} port {port} (AUDIT_HOST, AUDIT_PORT): {error.strerror}"
+                message = f"cannot listen on {host} port {port} ({setting}): {error.strerror}"
                 raise SettingsError(message) from None
             if waited > 1 and not is_said:
                 click.echo(f"port {port} is taken; waiting {PORT_PATIENCE} s for workers that may be ending", err=True)

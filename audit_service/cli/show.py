@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,10 +11,13 @@ import click
 import msgspec
 
 from audit_service.cli.table import lines_of
+from audit_service.events.kinds import erased_fields
+from audit_service.values.when import ago
 from audit_service.vocabulary import Action, Outcome
 
+ERASED = "(erased)"  # in the place of what was
+
 _WHAT = ("kind", "action", "outcome", "reason", "target", "exception_type", "endpoint")  # those that an event has
-_AGO = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"), (timedelta(seconds=1), "s"))
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,10 +55,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         if column == "timestamp":
             return f"{self.time(item.timestamp)} ({ago(item.timestamp, now)})"
         if column == "who":
-            return getattr(item, "username", None) or getattr(item, "actor", None)
+            name = getattr(item, "username", None) or getattr(item, "actor", None)
+            return ERASED if name is None and erased_fields(item) else name
         if column == "what":
             return " ".join(filter(None, (getattr(item, name, None) for name in _WHAT)))
-        return getattr(item, column)
+        content = getattr(item, column)
+        return ERASED if content is None and column in erased_fields(item) else content
 
     def time(self, time: datetime) -> str:
         """Return *time* in the zone, to the second."""
@@ -68,10 +73,11 @@ def echo_json(value: object) -> None:
     click.echo(msgspec.json.format(text, indent=2) if sys.stdout.isatty() else text)
 
 
-def ago(time: datetime, now: datetime) -> str:
-    """Return how long before *now* a time was, in its largest unit."""
-    past = now - time
-    return next((f"{past // unit} {name} ago" for unit, name in _AGO if past >= unit), "now")
+def echo_lines(lines: dict[str, str]) -> None:
+    """Print texts with their names before them."""
+    width = max(map(len, lines))
+    for name, text in lines.items():
+        click.echo(f"{name:{width}}  {text}")
 
 
 def colour_of(item: Any) -> str | None:

@@ -3,13 +3,11 @@
 import click
 from flask import current_app
 
+from audit_service.cli.show import echo_lines
 from audit_service.operations.status import status_of
 
 
 @click.command()
 def status() -> None:
     """Show where the trail of this app is, its revision, its events, and which signals and adapters are connected."""
-    lines = status_of(current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001 - the app itself
-    width = max(map(len, lines))
-    for name, text in lines.items():
-        click.echo(f"{name:{width}}  {text}")
+    echo_lines(status_of(current_app._get_current_object()))  # type: ignore[attr-defined]  # noqa: SLF001 - the app itself

@@ -1,25 +1,29 @@
 """Changes of accounts and tokens, looks at the history, starts and stops of recording."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic
 
 import msgspec
 
-from audit_service.events.base import EventFilters, Kind, NewEvent, detail_filter, text_filter, word_filter
+from audit_service.events.base import Erasable, EventFilters, Kind, NewEvent, detail_filter, text_filter, word_filter
 from audit_service.values import limits
 from audit_service.vocabulary import AdminAction
 
 
-class NewAdmin(NewEvent, kw_only=True, frozen=True):
-    """A change of accounts or tokens, a look at the history, the start or stop of recording."""
+class AdminFields(NewEvent, Generic[Erasable], kw_only=True, frozen=True):
+    """The fields of an admin event, new or stored."""
 
-    actor: str
+    actor: Erasable
     action: AdminAction
     target: str | None = None
     details: dict[str, Any] | None = None
 
 
-class AdminItem(NewAdmin, kw_only=True, frozen=True):
+class NewAdmin(AdminFields[str], kw_only=True, frozen=True):
+    """A change of accounts or tokens, a look at the history, the start or stop of recording."""
+
+
+class AdminItem(AdminFields[str | None], kw_only=True, frozen=True):
     """One row of ``admin_events``."""
 
     seq: int
@@ -54,6 +58,7 @@ ADMIN_EVENTS = Kind(
     filters=AdminFilters,
     columns=("timestamp", "actor", "action", "target", "remote_addr"),
     names=("actor", "target"),
+    null_if_erased="actor",
     indexed=("actor", "target"),
 )
 

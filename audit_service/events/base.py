@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,9 @@ from uuid_utils.compat import uuid7
 from audit_service.events.operators import in_query
 from audit_service.events.request_info import parse_network
 from audit_service.values import limits
+
+# The type of a field that is null only where it was erased: a text in new events, in items a text or null.
+Erasable = TypeVar("Erasable")
 
 
 def _now() -> datetime:
@@ -114,6 +117,7 @@ class Kind:
     filters: type[EventFilters]
     columns: tuple[str, ...]  # the fields that a table on a terminal has room for
     names: tuple[str, ...]  # the fields that hold names of users
+    null_if_erased: str  # a field of who it was, which no event is without until that is erased
     owner: str | None = None  # the field that names the user who may see the event; None: only auditors may
     has_ids_from_outside: bool = False  # so two events may come with one id
     # Filters whose index holds the events of a value in the order of time, those with the rarest values first.

@@ -1,25 +1,29 @@
 """Unhandled exceptions."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Generic
 
 from audit_service.events import tracebacks
-from audit_service.events.base import EventFilters, Kind, NewEvent, text_filter
+from audit_service.events.base import Erasable, EventFilters, Kind, NewEvent, text_filter
 from audit_service.events.request_info import Client, Target
 from audit_service.values import limits
 
 
-class NewError(NewEvent, kw_only=True, frozen=True):
-    """An unhandled exception."""
+class ErrorFields(NewEvent, Generic[Erasable], kw_only=True, frozen=True):
+    """The fields of an error, new or stored."""
 
     username: str | None = None
     exception_type: str
-    message: str
-    traceback: str
+    message: Erasable
+    traceback: Erasable
     fingerprint: str
     http_method: str | None = None
     path: str | None = None
     endpoint: str | None = None
+
+
+class NewError(ErrorFields[str], kw_only=True, frozen=True):
+    """An unhandled exception."""
 
 
 def new_error(app: str, error: BaseException, client: Client, target: Target) -> NewError:
@@ -39,7 +43,7 @@ def new_error(app: str, error: BaseException, client: Client, target: Target) ->
     )
 
 
-class ErrorItem(NewError, kw_only=True, frozen=True):  # noqa: N818 - an item, not an exception
+class ErrorItem(ErrorFields[str | None], kw_only=True, frozen=True):
     """One row of ``error_events``."""
 
     seq: int
@@ -82,5 +86,6 @@ ERRORS = Kind(
     filters=ErrorFilters,
     columns=("timestamp", "exception_type", "http_method", "path", "endpoint", "username", "remote_addr"),
     names=("username",),
+    null_if_erased="message",
     indexed=("fingerprint", "username"),
 )

@@ -1,9 +1,10 @@
 """Logins, failed logins and logouts."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic
 
 from audit_service.events.base import (
+    Erasable,
     EventFilters,
     Kind,
     NewEvent,
@@ -16,10 +17,10 @@ from audit_service.values import limits
 from audit_service.vocabulary import Action, Outcome, Reason
 
 
-class NewLogin(NewEvent, kw_only=True, frozen=True):
-    """A login, failed login or logout."""
+class LoginFields(NewEvent, Generic[Erasable], kw_only=True, frozen=True):
+    """The fields of a login, new or stored."""
 
-    username: str
+    username: Erasable
     network: str | None = None
     action: Action = Action.LOGIN
     outcome: Outcome = Outcome.SUCCESS
@@ -29,7 +30,11 @@ class NewLogin(NewEvent, kw_only=True, frozen=True):
     details: dict[str, Any] | None = None
 
 
-class LoginItem(NewLogin, kw_only=True, frozen=True):
+class NewLogin(LoginFields[str], kw_only=True, frozen=True):
+    """A login, failed login or logout."""
+
+
+class LoginItem(LoginFields[str | None], kw_only=True, frozen=True):
     """One row of ``login_events``."""
 
     seq: int
@@ -75,6 +80,7 @@ LOGINS = Kind(
     filters=LoginFilters,
     columns=("timestamp", "action", "outcome", "reason", "username", "remote_addr", "method"),
     names=("username",),
+    null_if_erased="username",
     owner="username",
     has_ids_from_outside=True,
     indexed=("request_id", "username", "remote_addr", "reason", "app", "method"),

@@ -43,6 +43,7 @@ def first_seen(session: Session, span: Span, *, owner: str | None, limit: int, n
     """Return who logged in from a new network in the last 30 days, unless *span* says since when.
 
     New is a network (/24, of IPv6 /64) that the name did not log in from before. Only logins that succeeded count.
+    What was erased is not known: neither a name, nor where it had been seen.
     """
     covered = with_span(span, now)
     table, before = table_of(LOGINS), table_of(LOGINS).alias("before")
@@ -53,7 +54,7 @@ def first_seen(session: Session, span: Span, *, owner: str | None, limit: int, n
         select(
             table.c.username, table.c.network, func.min(table.c.timestamp).label("first"), func.count().label("logins")
         )
-        .where(table.c.network.is_not(None), *within)
+        .where(table.c.username.is_not(None), table.c.network.is_not(None), *within)
         .group_by(table.c.username, table.c.network)
         .cte("seen")
     )

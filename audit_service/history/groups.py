@@ -91,10 +91,17 @@ def count_errors(session: Session, filters: ErrorFilters, *, by: By, tz: str, no
 
 
 def count_users(session: Session, filters: ErrorFilters, *, top: int) -> list[Count]:
-    """Return who was logged in how often when there was an error, the *top* of them; a key of None is nobody."""
+    """Return who was logged in how often when there was an error, the *top* of them; a key of None is nobody.
+
+    Errors from which that was erased do not count.
+    """
     table = table_of(ERRORS)
     found = conditions(table, Question(kind=ERRORS, filters=filters), session.get_bind().dialect)
-    query = select(table.c.username, func.count()).where(*found.values()).group_by(table.c.username)
+    query = (
+        select(table.c.username, func.count())
+        .where(table.c.message.is_not(None), *found.values())
+        .group_by(table.c.username)
+    )
     with patient(session.connection(), PATIENCE):
         rows = session.connection().execute(query.order_by(func.count().desc(), table.c.username).limit(top)).all()
     return [Count(key=name, count=count, failures=count) for name, count in rows]

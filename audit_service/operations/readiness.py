@@ -6,11 +6,14 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import current_app
 
 from audit_service.context import current_context, read_session
+from audit_service.operations.log_state import log_part, patience
+from audit_service.proving.status import LogState, read_status
 from audit_service.storage import schema
 from audit_service.storage.outages import DATABASE_ERRORS, NOT_MIGRATED, is_outage, is_unmigrated
 from audit_service.trail.spool import Spool
@@ -34,6 +37,7 @@ class _Last:
 def readiness() -> tuple[bool, dict[str, Any]]:
     """Tell whether logins can be checked and recorded, and why, or why not.
 
+    That the log is not signed makes it "degraded", which is ready, too: logins are recorded, and can be signed later.
     The answer is made once a second at most; requests in between get the last one. The counters are those of the
     process that answers; the spool is that of the machine. Ages are in seconds.
     """
@@ -51,10 +55,15 @@ def readiness() -> tuple[bool, dict[str, Any]]:
 def _look(last: _Last) -> tuple[bool, dict[str, Any]]:
     recorder = current_context().recorder
     newest = schema.newest_revision()
+    log: dict[str, Any] | str = "unknown"
     try:
         revision = schema.read_revision(read_session().connection())
         fault = schema.fault_of(revision)
         database = "not migrated" if fault else "ok"
+        if not fault:
+            log = log_part(
+                read_status(read_session().connection()), datetime.now(UTC), patience(current_context().settings)
+            )
     except DATABASE_ERRORS as error:
         if is_unmigrated(error):
             revision, database, fault = None, "not migrated", NOT_MIGRATED
@@ -76,12 +85,18 @@ def _look(last: _Last) -> tuple[bool, dict[str, Any]]:
     trail_is_up = recorder.is_up()
     is_ready = database == "ok" and (trail_is_up or isinstance(spool, dict))
     return is_ready, {
-        "status": "ready" if is_ready else "not ready",
+        "status": _word(log) if is_ready else "not ready",
         "database": database,
         "revision": revision,
         "newest_revision": newest,
         **({"remedy": fault} if fault else {}),
         "trail": "ok" if trail_is_up else "away",
+        "log": log,
         "spool": spool,
         "recorder": {"queued": recorder.queue_length(), **asdict(recorder.counters)},
     }
+
+
+def _word(log: dict[str, Any] | str) -> str:
+    is_signed = isinstance(log, str) or log["state"] == LogState.SIGNING
+    return "ready" if is_signed else "degraded"

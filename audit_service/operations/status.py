@@ -1,6 +1,7 @@
 """How the trail of an app is set up, in words."""
 
 from contextlib import closing
+from datetime import UTC, datetime
 
 from blinker import ANY
 from flask import Flask
@@ -8,6 +9,8 @@ from sqlalchemy import Engine, select
 
 from audit_service.context import AuditContext, context_of
 from audit_service.operations.host_migrations import migration_fault
+from audit_service.operations.log_state import log_lines
+from audit_service.proving.status import read_status
 from audit_service.receivers import RECEIVERS
 from audit_service.settings.host import is_short_lived
 from audit_service.storage import schema
@@ -52,6 +55,7 @@ def _state(reader: Engine) -> dict[str, str]:
                 return {"revision": f"{revision or 'none'}: {fault}"}
             size = connection.scalar(select(TrailHead.size))
             trail = read_trail(connection)
+            log = read_status(connection)
     except DATABASE_ERRORS as error:
         if isinstance(driver_error(error), MissingError):
             return {"revision": "none: there is no database yet, run 'flask audit migrate'"}
@@ -60,6 +64,7 @@ def _state(reader: Engine) -> dict[str, str]:
         "revision": f"{revision}, the newest",
         "trail": str(trail),
         "events": f"{size:,}",
+        **(log_lines(log, datetime.now(UTC)) if log else {"log": "none: nothing proves the history"}),
     }
 
 

@@ -20,6 +20,7 @@ from audit_service.pages.around import logins_of
 from audit_service.pages.blueprint import blueprint, page
 from audit_service.pages.charts import sparkline, steps, times_chart
 from audit_service.pages.listing import Listing
+from audit_service.pages.proofs import proof_of, reach
 from audit_service.pages.reading import fill, read_filters, read_question
 from audit_service.pages.tables import as_json, list_page, table_values
 from audit_service.pages.tracebacks import parts_of
@@ -78,6 +79,8 @@ def show_error(fingerprint: str, event_id: str) -> AnyResponse:
         "error.html",
         viewer,
         item=item,
+        reach=reach(),
+        proven=proof_of(item.seq),
         fields=[name for name in ERRORS.item.__struct_fields__ if name != "traceback"],
         parts=parts_of(item.traceback),
         logins=logins_of(item),

@@ -23,6 +23,7 @@ from audit_service.pages.around import errors_around, logins_around
 from audit_service.pages.blueprint import blueprint, page
 from audit_service.pages.charts import steps, times_chart
 from audit_service.pages.listing import FILTER_OF, Listing
+from audit_service.pages.proofs import proof_of, reach
 from audit_service.pages.reading import read_filters, read_listing, read_question
 from audit_service.pages.tables import as_json, list_page, table_values
 from audit_service.values.typed import Nearly
@@ -133,6 +134,8 @@ def show_login(event_id: str) -> AnyResponse:
         "login.html",
         viewer,
         item=item,
+        reach=reach(),
+        proven=proof_of(item.seq),
         **table_values(),
         fields=LOGINS.item.__struct_fields__,
         around=logins_around(item, owner),

@@ -41,6 +41,11 @@ SENTENCES = {
     AdminAction.HISTORY_EXPORTED: later("%(actor)s exported %(target)s"),
     AdminAction.EVENTS_IMPORTED: later("%(actor)s imported %(events)s events from %(target)s"),
     AdminAction.ACCESS_REFUSED: later("%(actor)s was refused %(target)s"),
+    AdminAction.PERSONAL_DATA_ERASED: later("%(actor)s erased personal data from %(rows)s events"),
+    AdminAction.LOG_STARTED: later("%(actor)s began the log %(target)s"),
+    AdminAction.LOG_RESTARTED: later("%(actor)s began the log %(target)s instead of %(from)s: %(reason)s"),
+    AdminAction.SIGNING_KEY_ROTATED: later("%(actor)s changed the key of the log %(target)s"),
+    AdminAction.LOG_HEAD_TRUSTED: later("%(actor)s let the signer go on without the checkpoint that it remembered"),
     AdminAction.RECORDING_STARTED: later("%(actor)s started the recording of %(target)s"),
     AdminAction.RECORDING_STOPPED: later("%(actor)s stopped the recording of %(target)s"),
 }
@@ -57,11 +62,11 @@ _WORDS = ("role", "to", "from", "scope")  # details that are words of ours
 def sentence(item: AdminItem) -> Markup:
     """Return what *item* says, in the language of the request; who and what lead to their other events."""
     text = SENTENCES[AdminAction(item.action)]
-    if item.action == AdminAction.PASSWORD_CHANGED and item.actor == item.target:
+    if item.action == AdminAction.PASSWORD_CHANGED and item.actor is not None and item.actor == item.target:
         text = _OWN_PASSWORD
     values = {name: _detail(item, name) for name in _names(item)}
-    values["actor"] = _link("actor", item.actor, actor_words(item.actor))
-    values["target"] = _link("target", item.target, item.target) if item.target else NOTHING
+    values["actor"] = _link("actor", item.actor, actor_words(item.actor)) if item.actor else _nothing(item)
+    values["target"] = _link("target", item.target, item.target) if item.target else _nothing(item)
     return Markup(gettext(text)) % values  # noqa: S704 - our own text; what is filled in is escaped
 
 
@@ -80,14 +85,21 @@ def rest(item: AdminItem) -> list[tuple[str, str]]:
 
 
 def _names(item: AdminItem) -> list[str]:
-    return [name for name in (*_WORDS, "events") if f"%({name})s" in SENTENCES[AdminAction(item.action)]]
+    return [
+        name for name in (*_WORDS, "events", "rows", "reason") if f"%({name})s" in SENTENCES[AdminAction(item.action)]
+    ]
 
 
 def _detail(item: AdminItem, name: str) -> Markup:
     value = (item.details or {}).get(name)
     if value is None:
-        return NOTHING
+        return _nothing(item)
     return isolated(gettext(str(value)) if name in _WORDS else value)
+
+
+def _nothing(item: AdminItem) -> Markup:
+    """Return what stands for what is not there."""
+    return Markup(gettext("(erased)")) if item.actor is None else NOTHING  # noqa: S704 - our own text
 
 
 def _link(name: str, value: str, words: str) -> Markup:

@@ -22,8 +22,10 @@ class Part:
         return "\n".join(self.lines)
 
 
-def parts_of(traceback: str) -> list[Part]:
-    """Return the parts of a traceback. When all frames are of libraries, none is apart."""
+def parts_of(traceback: str | None) -> list[Part]:
+    """Return the parts of a traceback; none of one that was erased. When all frames are of libraries, none is apart."""
+    if traceback is None:
+        return []
     parts: list[Part] = []
     library, margin, has_own = "", -1, False
     for line in traceback.splitlines():

@@ -10,10 +10,15 @@ STOP_TIMEOUT = 10  # seconds that a worker has to end in order
 _INTERVAL = 0.25  # seconds between two looks
 
 
-def end_with_parent() -> None:
-    """Watch, in a thread, for the end of the parent: then end in order as at SIGTERM, or after STOP_TIMEOUT anyhow."""
-    if parent := multiprocessing.parent_process():
-        threading.Thread(target=_watch, args=(parent.pid,), name="audit-parent", daemon=True).start()
+def end_with_parent(pid: int | None = None) -> None:
+    """Watch, in a thread, for the end of the parent: then end in order as at SIGTERM, or after STOP_TIMEOUT anyhow.
+
+    *pid* is the parent's; a worker of ``multiprocessing`` knows it.
+    """
+    if pid is None and (parent := multiprocessing.parent_process()):
+        pid = parent.pid
+    if pid is not None:
+        threading.Thread(target=_watch, args=(pid,), name="audit-parent", daemon=True).start()
 
 
 def _watch(parent: int | None) -> None:

@@ -52,3 +52,30 @@ def make_file(path: Path, content: bytes = b"") -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def read_secret(path: Path) -> str:
+    """Return the text of a file that only its owner may read.
+
+    Raises ``SettingsError`` if others may, and ``OSError`` or ``UnicodeDecodeError`` if it cannot be read.
+    """
+    text = path.read_text(encoding="utf-8")
+    if path.stat().st_mode & 0o077:
+        raise SettingsError(f"others may read the secret key in {str(path)!r}: run chmod 600 on it")
+    return text
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put *content* in the place of what a file has: after a crash it has the one or the other. Raises ``OSError``."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -175,6 +175,85 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = "keep"
 
+    signer: Annotated[
+        Literal["on", "off"],
+        _choice(
+            "on",
+            "off",
+            meaning="let `serve` start the signer, by which a change of the history can be proven; `off`: nothing "
+            "signs, unless `audit-service sign` runs elsewhere",
+        ),
+    ] = "on"
+    sign_interval: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=3600,
+            title="seconds, from 0.1 to 3600",
+            description="between two checkpoints of a trail that grows",
+        ),
+    ] = 5.0
+    trail_origin: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^\s+/][^\s+]{0,199}$",
+            title="a text of 1 to 200 characters without spaces and plus signs",
+            description="how the name of the log begins, such as `audit.example.org`; an id follows",
+        ),
+    ] = "login-audit"
+    signing_key_file: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                title="a file",
+                description="the signer's secret key",
+            ),
+        ]
+        | None
+    ) = None
+    checkpoint_hook: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                title="a command",
+                description="gets the newest checkpoint on its standard input, to keep it outside this machine",
+            ),
+        ]
+        | None
+    ) = None
+    checkpoint_hook_interval: Annotated[int, _number(0, 86_400, "seconds between two runs of the hook, at least")] = 600
+    stamp_url: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^https?://\S+$",
+                title="an http:// or https:// URL",
+                description="a time-stamping authority (RFC 3161) that stamps the checkpoints; "
+                "it needs the extra `stamps`",
+            ),
+        ]
+        | None
+    ) = None
+    stamp_interval: Annotated[int, _number(0, 86_400, "seconds between two time stamps, at least")] = 3600
+    witnesses: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                title="a file",
+                description="a policy (C2SP tlog-policy) with the witnesses that are asked to cosign the checkpoints",
+            ),
+        ]
+        | None
+    ) = None
+
+    @property
+    def signing_key_path(self) -> Path:
+        """The file of the signer's secret key."""
+        return Path(self.signing_key_file).absolute() if self.signing_key_file else self.data_path / "signing_key"
+
     @property
     def is_embedded(self) -> bool:
         """Tell whether the database is the embedded SQLite file in the data folder."""

@@ -11,6 +11,7 @@ from audit_service.events.admin import ADMIN_EVENTS
 from audit_service.events.base import Kind
 from audit_service.events.errors import ERRORS
 from audit_service.events.logins import LOGINS
+from audit_service.storage import log_models  # noqa: F401 - its tables are in the same metadata
 from audit_service.storage.database import Base, IpAddress, Json, UtcDateTime
 from audit_service.values import limits
 
@@ -20,7 +21,10 @@ WITHOUT_ADDRESS = "remote_addr IS NULL AND network IS NOT NULL"  # refused attem
 
 
 class EventColumns:
-    """What every event has, first. An event row never changes once it is written."""
+    """What every event has, first. An event row never changes once it is written, but for what is erased from it.
+
+    A column of what says who it was is null only in rows from which that was erased, if the kind always has it.
+    """
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, sort_order=-9)
     seq: Mapped[int] = mapped_column(BigInteger, sort_order=-8)
@@ -89,7 +93,7 @@ class LoginEvent(EventColumns, Base):
     action: Mapped[str] = mapped_column(String(16))
     outcome: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(String(32))
-    username: Mapped[str] = mapped_column(String(limits.USERNAME))
+    username: Mapped[str | None] = mapped_column(String(limits.USERNAME))
     user_agent: Mapped[str | None] = mapped_column(String(limits.USER_AGENT))
     method: Mapped[str | None] = mapped_column(String(limits.METHOD))
     details: Mapped[dict[str, Any] | None] = mapped_column(Json)
@@ -107,8 +111,8 @@ class ErrorEvent(EventColumns, Base):
     )
 
     exception_type: Mapped[str] = mapped_column(String(limits.EXCEPTION_TYPE))
-    message: Mapped[str] = mapped_column(Text)
-    traceback: Mapped[str] = mapped_column(Text)
+    message: Mapped[str | None] = mapped_column(Text)
+    traceback: Mapped[str | None] = mapped_column(Text)
     fingerprint: Mapped[str] = mapped_column(String(limits.FINGERPRINT))
     http_method: Mapped[str | None] = mapped_column(String(limits.HTTP_METHOD))
     path: Mapped[str | None] = mapped_column(Text)
@@ -127,7 +131,7 @@ class AdminEvent(EventColumns, Base):
         time_index("target"),
     )
 
-    actor: Mapped[str] = mapped_column(String(limits.USERNAME))
+    actor: Mapped[str | None] = mapped_column(String(limits.USERNAME))
     action: Mapped[str] = mapped_column(String(32))
     target: Mapped[str | None] = mapped_column(String(limits.TARGET))
     details: Mapped[dict[str, Any] | None] = mapped_column(Json)

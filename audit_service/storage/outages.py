@@ -20,6 +20,7 @@ QUERY_CANCELED = "57014"  # SQLSTATE
 # SQLSTATE (PostgreSQL's manual, appendix A): connections, transactions to try again, resources, an operator or a
 # time-out, the system, the server's own faults; read-only, time-outs in a transaction, no right, a lock.
 _STATES = ("08", "40", "53", "57", "58", "XX", "25006", "25P03", "25P04", "42501", "55P03")
+_HELD_STATES = ("40001", "40P01", "55P03")  # serialization, a deadlock, a lock that did not come
 _UNMIGRATED_STATES = ("42P01", "42703", "3F000")  # no such table, column, schema
 _CODES = frozenset(
     {
@@ -63,6 +64,14 @@ def is_outage(error: BaseException) -> bool:
     if (state := sqlstate(cause)) is None:  # the client's own, such as a connection that was lost
         return not _CLIENT_ERRORS.isdisjoint(kind.__name__ for kind in type(cause).__mro__)
     return state.startswith(_STATES)
+
+
+def is_held(error: BaseException) -> bool:
+    """Tell whether *error* says that others hold what is needed, so that the same succeeds when it is tried again."""
+    cause = driver_error(error)
+    if isinstance(cause, sqlite3.Error):
+        return _sqlite_code(cause) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return isinstance(cause, TimeoutError) or sqlstate(cause) in _HELD_STATES
 
 
 def is_unmigrated(error: BaseException) -> bool:

@@ -52,3 +52,6 @@ PASSWORD_MIN = 12
 PASSWORD_MAX = 256
 TOKEN_NAME = 64
 TOKEN_DAYS = 3660  # until one expires, if it does
+
+# The log of the trail.
+ORIGIN = 255  # characters of the name of a log, which is its key's, too

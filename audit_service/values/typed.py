@@ -3,13 +3,13 @@
 import re
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from audit_service.values.text import fit
 
-_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?")
 
 
 class Nearly(ValueError):  # noqa: N818 - the message is what was probably meant
@@ -32,7 +32,7 @@ def convert(value: Any, annotation: Any) -> Any:
     What ``extra["parse"]`` of the ``Meta`` makes of a text is its value. Raises ``ValueError`` ("must be …") when it is
     none; if that raises ``Nearly``, with what was probably meant.
     """
-    is_number = getattr(annotation, "__origin__", None) in (int, float)
+    is_number = any(getattr(kind, "__origin__", None) in (int, float) for kind in (annotation, *get_args(annotation)))
     try:
         if is_number and isinstance(value, str) and not _DECIMAL.fullmatch(value):
             raise ValueError  # noqa: TRY301 - the message is below

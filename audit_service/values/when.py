@@ -1,4 +1,4 @@
-"""Times as people type them."""
+"""Times as people type them, and how long ago they are."""
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -13,6 +13,7 @@ _UNITS = {
     "weeks": ("w", "week", "weeks"),
 }
 _UNIT_OF = {word: unit for unit, words in _UNITS.items() for word in words}
+_AGO = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"), (timedelta(seconds=1), "s"))
 _DAYS_BACK = {"today": 0, "yesterday": 1}
 # ISO 8601 has more forms, such as week dates and "20260131": nobody types them, and a number is no time.
 _DATE = re.compile(
@@ -51,3 +52,9 @@ def _time(word: str, date: str, zone: tzinfo, now: datetime) -> datetime:
 
 def _midnight(local: datetime) -> datetime:
     return local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+
+
+def ago(time: datetime, now: datetime) -> str:
+    """Return how long before *now* a time was, in its largest unit."""
+    past = now - time
+    return next((f"{past // unit} {name} ago" for unit, name in _AGO if past >= unit), "now")

@@ -45,7 +45,7 @@ _MEANING = "audit_api.show_problem"  # the view of the API
 _EXTENSION = "audit_unavailable_answers"
 LOG_INTERVAL = timedelta(minutes=1)
 # By their codes, too: a blueprint's handler of a class gives way to an app's handler of a code.
-_CODES = (400, 401, 403, 404, 405, 411, 413, 415, 429, 500, 503)
+_CODES = (400, 401, 403, 404, 405, 409, 410, 411, 413, 415, 429, 500, 503)
 
 
 def register_errors(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import has_request_context, request
+from markupsafe import Markup
 
 if TYPE_CHECKING:
     from babel.support import Translations
@@ -33,8 +34,13 @@ def language() -> str:
 
 
 def gettext(text: str, **values: object) -> str:
-    """Return *text* in the language of the request, with *values* for its ``%(name)s``."""
+    """Return *text* in the language of the request, with *values* for its ``%(name)s``.
+
+    If one of them is markup, the whole is, and the other values are escaped.
+    """
     found = _texts(language()).gettext(text) if language() != "en" else text
+    if any(isinstance(value, Markup) for value in values.values()):
+        found = Markup(found)  # noqa: S704 - from the code or the catalogue
     return found % values if values else found
 
 

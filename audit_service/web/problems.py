@@ -19,9 +19,11 @@ PROBLEM_TYPES = [
     ProblemType(404, "not-found", "There is nothing at this address, or nothing that this account or token may see."),
     ProblemType(405, "method-not-allowed", "The address takes other methods: the `Allow` header names them."),
     ProblemType(408, "too-slow", "The body did not arrive in time."),
+    ProblemType(409, "not-signed-yet", "The event has no proof yet: `Retry-After` says when it may have one."),
     ProblemType(
         409, "id-taken", "Another event is stored under the id that `parameter` points at; all others are stored."
     ),
+    ProblemType(410, "removed", "The event was removed by its age; its hash is kept."),
     ProblemType(411, "length-required", "A body must come with its `Content-Length`."),
     ProblemType(413, "too-large", "The body is larger than is taken here."),
     ProblemType(415, "unsupported-media-type", "The body's `Content-Type` is not one that is taken here."),

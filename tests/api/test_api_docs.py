@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.accounts import ACTOR
 from tests.support.commands import as_written
 from tests.support.server import running_service
+from tests.support.signed_trail import SignedTrail
 
 PATH = "/api/problems/"
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs/api.md").read_text()
-DESCRIBED = document("", "/api")
+DESCRIBED = document("", "/api", "/trail")
 
 
 class Links(HTMLParser):
@@ -52,14 +54,14 @@ class Links(HTMLParser):
 
 @pytest.mark.parametrize("mount", ["", "/audit"])
 def test_the_page_needs_no_login_and_nothing_from_elsewhere(client: FlaskClient, mount: str) -> None:
-    check_page(client, mount)
+    check_page(client, mount, DESCRIBED)
 
 
 def test_the_page_in_a_host_app(host: Flask) -> None:
-    check_page(host.test_client(), "")
+    check_page(host.test_client(), "", document("", "/api", "/api/trail"))
 
 
-def check_page(client: FlaskClient, mount: str) -> None:
+def check_page(client: FlaskClient, mount: str, described: dict[str, Any]) -> None:
     where = {"SCRIPT_NAME": mount}
     answer = client.get("/api/docs", environ_overrides=where)
     assert (answer.status_code, answer.mimetype) == (200, "text/html")
@@ -81,7 +83,7 @@ def check_page(client: FlaskClient, mount: str) -> None:
         assert parts.path.startswith(f"{mount}/api/")
         assert not link.startswith("#") or parts.fragment in page.names
         assert client.get(parts.path.removeprefix(mount)).status_code == 200
-    for path, methods in DESCRIBED["paths"].items():
+    for path, methods in described["paths"].items():
         assert f"GET {path}</code>" in answer.text
         assert f"http://localhost{mount}{path}" in answer.text
         for parameter in methods["get"]["parameters"]:
@@ -118,7 +120,7 @@ def test_every_problem_that_can_be_answered_is_explained(client: FlaskClient) ->
         assert f'id="{known.name}"' in page
         assert f"| `{PATH}{known.name}` | {known.status} |" in DOCUMENT
     assert DOCUMENT.count(f"| `{PATH}") == len(PROBLEM_TYPES)
-    for status in (400, 401, 403, 404, 405, 409, 411, 413, 415, 422, 429, 500, 503):
+    for status in (400, 401, 403, 404, 405, 409, 410, 411, 413, 415, 422, 429, 500, 503):
         for has_parameter in (False, True):
             assert problem_type(status, has_parameter=has_parameter) in PROBLEM_TYPES
 
@@ -138,6 +140,8 @@ def service(recorder: Recorder, engine: Engine, database_url: str, tmp_path: Pat
     with Session(engine) as session:
         token = add_token(session, "reader", Scope.READ, by=ACTOR)
         session.commit()
+    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
+        trail.sign()
     settings = {"AUDIT_DATABASE_URL": database_url, "AUDIT_SECRET_KEY": "a secret key for tests"}
     with running_service({**settings, "AUDIT_DATA_DIR": tmp_path / "data"}) as url:
         yield url, token
@@ -152,15 +156,15 @@ def test_the_commands_of_the_document(service: tuple[str, str], tmp_path: Path) 
     assert f"`{problem}`" in DOCUMENT
     assert [line for line in answers if '"detail":"' in line] == []
     assert (tmp_path / "failures.csv").read_text().count(",ada,") == 1
-    asked = set(re.findall(r"/api/[a-z/.-]*[a-z]", "".join(blocks)))
+    asked = set(re.findall(r"/(?:api|trail)/[a-z/.-]*[a-z]", "".join(blocks).replace("/$ID", "")))
     described = {path.replace("/{event_id}", "").split("{")[0] for path in DESCRIBED["paths"]}
-    exports = {path for path in described if path.endswith(("csv", "ndjson"))}
-    assert asked >= {path.rstrip("/") for path in described - exports} - {"/api/problems"}
+    alike = {path for path in described if path.endswith((".csv", ".ndjson", "errors/proof", "admin-events/proof"))}
+    assert asked >= {path.rstrip("/") for path in described - alike} - {"/api/problems"}
 
 
 def test_every_parameter_and_route_is_in_the_document() -> None:
     for path, methods in DESCRIBED["paths"].items():
-        named = path.replace("{event_id}", "<id>").replace("{name}", "<name>")
+        named = path.replace("{event_id}", "<id>").replace("{name}", "<name>").replace("{tile}", "<tile>")
         assert f"`{named}`" in DOCUMENT or path.endswith((".csv", ".ndjson"))
         for parameter in methods["get"]["parameters"]:
             if parameter["in"] == "query":

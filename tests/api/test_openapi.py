@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url, text
 from werkzeug.test import TestResponse
 
 from audit_service.api.document import document
@@ -25,10 +25,16 @@ from audit_service.vocabulary import Role
 from audit_service.web.problems import PROBLEM_TYPES
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.accounts import PASSWORD
+from tests.support.signed_trail import SignedTrail
 
-DOCUMENT = document("", "/api")
+DOCUMENT = document("", "/api", "/trail")
 OPERATIONS = {path: methods["get"] for path, methods in DOCUMENT["paths"].items()}
-REQUIRED = {"/api/logins/summary": "?by=day", "/api/logins/last": "?username=ada"}
+REQUIRED = {
+    "/api/logins/summary": "?by=day",
+    "/api/logins/last": "?username=ada",
+    "/trail/consistency": "?old=1",
+}
+TILES = {"/trail/tile/{tile}": "0/000", "/trail/tile/entries/{tile}": "000"}
 Database = Callable[[], None]
 
 
@@ -76,9 +82,16 @@ def history(app: Flask) -> dict[str, str]:
     return {"logins": login.id, "errors": error.id, "admin-events": event.id}
 
 
+@pytest.fixture
+def log(app: Flask, database_url: str, tmp_path: Path) -> Iterator[SignedTrail]:
+    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
+        yield trail
+
+
 def concrete(path: str, ids: dict[str, str]) -> str:
     collection = path.split("/")[2]
-    return path.format(event_id=ids.get(collection), name="not-found") + REQUIRED.get(path, "")
+    tile = TILES.get(path)
+    return path.format(event_id=ids.get(collection), name="not-found", tile=tile) + REQUIRED.get(path, "")
 
 
 def test_the_document_is_valid(client: FlaskClient) -> None:
@@ -92,7 +105,8 @@ def test_the_document_is_valid(client: FlaskClient) -> None:
 def test_every_route_is_in_the_document_and_no_other(app: Flask) -> None:
     others = ("audit_api.static", "not_here")  # a style sheet, and what is nowhere
     rules = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint not in others}
-    assert {re.sub("<(.*?)>", r"{\1}", rule) for rule in rules if rule.startswith("/api/")} == set(OPERATIONS)
+    ours = {re.sub("<(?:path:)?(.*?)>", r"{\1}", rule) for rule in rules if rule.startswith(("/api/", "/trail/"))}
+    assert ours == set(OPERATIONS)
     names = [operation["operationId"] for operation in OPERATIONS.values()]
     assert len(set(names)) == len(names)
 
@@ -100,8 +114,9 @@ def test_every_route_is_in_the_document_and_no_other(app: Flask) -> None:
 @pytest.mark.parametrize("path", [path for path in OPERATIONS if "400" in OPERATIONS[path]["responses"]])
 @pytest.mark.parametrize("backend", ["sqlite"])  # the parameters are read before any database is asked
 def test_the_documented_parameters_are_those_that_are_taken(
-    client: FlaskClient, token: dict[str, str], path: str
+    client: FlaskClient, token: dict[str, str], path: str, log: SignedTrail
 ) -> None:
+    log.sign()
     detail = client.get(path, query_string={"nonsense": "1"}, headers=token).get_json()["detail"]
     documented = [each for each in OPERATIONS[path]["parameters"] if each["in"] == "query"]
     names = [each["name"] for each in documented]
@@ -145,17 +160,19 @@ SUMS = [
 ]
 
 
-def test_real_answers(client: FlaskClient, token: dict[str, str], history: dict[str, str]) -> None:
+def test_real_answers(client: FlaskClient, token: dict[str, str], history: dict[str, str], log: SignedTrail) -> None:
+    size = log.sign().size
     asked = {path: ["", *QUERIES] for path in OPERATIONS if path.removeprefix("/api/") in history}
     asked["/api/logins/summary"] = [f"by={by}" for by in SUMS]
     asked["/api/logins/last"] = ["username=ada", "username=nobody"]
+    asked["/trail/checkpoint"] = ["", f"size={size}"]
     asked["/api/errors/groups"] = ["", "limit=1", "app=nothing"]
     for path, queries in asked.items():
         for query in queries:
             answer = client.get(f"{path}?{query}", headers=token)
             assert answer.status_code == 200
             conforms(answer, path)
-    for path in asked:
+    for path in asked.keys() - {"/trail/checkpoint"}:
         for accepted in ("text/csv", "application/x-ndjson"):
             conforms(client.get(path + REQUIRED.get(path, ""), headers={**token, "Accept": accepted}), path)
 
@@ -184,14 +201,37 @@ def take_away(app: Flask, backend: str, database_url: str, request: pytest.Fixtu
     return take
 
 
-def test_every_documented_answer_is_given(
-    app: Flask, accounts: dict[Role, str], token: dict[str, str], history: dict[str, str], take_away: Database
+def move_floor(engine: Engine, floor: int) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE trail_log SET floor = :floor"), {"floor": floor})
+
+
+MISSING = {"/trail/checkpoint": "?size=1000", "/trail/consistency": "?old=1000"}
+
+
+@pytest.fixture
+def unsigned(history: dict[str, str], log: SignedTrail) -> dict[str, str]:
+    """An id of each collection that is not signed yet, while those of the history are; these fill a tile."""
+    for _ in range(256):
+        LoginFactory()
+    log.sign()
+    return {"logins": LoginFactory().id, "errors": ErrorFactory().id, "admin-events": AdminFactory().id}
+
+
+def test_every_documented_answer_is_given(  # noqa: C901, PLR0917 - a case for each status
+    app: Flask,
+    accounts: dict[Role, str],
+    token: dict[str, str],
+    history: dict[str, str],
+    unsigned: dict[str, str],
+    engine: Engine,
+    take_away: Database,
 ) -> None:
     user, anybody = app.test_client(), app.test_client()
     user.post("/login/", data={"username": accounts[Role.USER], "password": PASSWORD})
 
-    def provoke(path: str, status: str) -> TestResponse:
-        url, bare = concrete(path, history), path.format(event_id=uuid4(), name="nothing")
+    def provoke(path: str, status: str) -> TestResponse:  # noqa: PLR0911
+        url, bare = concrete(path, history), path.format(event_id=uuid4(), name="nothing", tile="x")
         match status:
             case "304":
                 known = anybody.get(url, headers=token).headers["ETag"]
@@ -203,7 +243,14 @@ def test_every_documented_answer_is_given(
             case "403":
                 return user.get(url)
             case "404":
-                return anybody.get(bare, headers=token)
+                return anybody.get(f"{bare}{MISSING.get(path, '')}", headers=token)
+            case "409":
+                return anybody.get(concrete(path, unsigned), headers=token)
+            case "410":
+                move_floor(engine, 256)
+                answer = anybody.get(url, headers=token)
+                move_floor(engine, 0)
+                return answer
         return anybody.get(url, headers=token)
 
     given = [(path, status) for path, operation in OPERATIONS.items() for status in operation["responses"]]

@@ -5,6 +5,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -32,6 +33,7 @@ from audit_service.vocabulary import Scope
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.accounts import ACTOR
 from tests.support.server import running_service
+from tests.support.signed_trail import SignedTrail
 
 UNUSED = StatefulPhaseConfig(enabled=False)  # nothing that is read changes what else can be read
 EXAMPLES = int(os.environ.get("AUDIT_TEST_EXAMPLES", "3"))  # of each operation
@@ -80,6 +82,8 @@ def service(recorder: Recorder, engine: Engine, database_url: str, tmp_path: Pat
     with Session(engine) as session:
         token = add_token(session, "schemathesis", Scope.READ, by=ACTOR)
         session.commit()
+    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
+        trail.sign()
     settings = {"AUDIT_DATABASE_URL": database_url, "AUDIT_SECRET_KEY": "a secret key for tests"}
     with running_service({**settings, "AUDIT_DATA_DIR": tmp_path / "data"}) as url:
         yield url, token

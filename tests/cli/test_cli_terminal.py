@@ -16,8 +16,8 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
-from audit_service.cli.show import ago
 from audit_service.storage.models import AdminEvent
+from audit_service.values.when import ago
 from audit_service.vocabulary import Role
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.commands import run, succeed

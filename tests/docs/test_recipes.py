@@ -12,7 +12,7 @@ import pytest
 from tests.support.documents import checkout, section
 from tests.support.server import environment
 
-FILES = 5
+FILES = 6
 STEP = re.compile(r"^(?:\d\. |   )([^\n]*):\n\n   ```\w+\n(.*?)\n   ```$", re.MULTILINE | re.DOTALL)
 
 

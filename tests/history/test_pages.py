@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from audit_service.vocabulary import Role
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.accounts import PASSWORD
 from tests.support.reader import Reader, ordered
+from tests.support.signed_trail import SignedTrail
 
 NOON = datetime(2020, 1, 31, 12, tzinfo=UTC)
 NAMES = ("ada", "bob", "cyd", "dan")
@@ -105,9 +107,14 @@ def paths(app: Flask, event_ids: dict[str, str]) -> list[str]:
     return sorted(found)
 
 
-def test_every_route_answers_head_and_refuses_changes(app: Flask, reader: Reader) -> None:
+def test_every_route_answers_head_and_refuses_changes(
+    app: Flask, reader: Reader, database_url: str, tmp_path: Path
+) -> None:
     kinds = {"logins": LoginFactory, "errors": ErrorFactory, "admin-events": AdminFactory}
     found = paths(app, {name: str(kind(timestamp=NOON).id) for name, kind in kinds.items()})
+    trail = SignedTrail(database_url, tmp_path / "signer")
+    trail.sign()  # what has a proof is signed
+    trail.close()
     assert len(found) > 15
     query = {"/api/logins/summary": {"by": "day"}, "/api/logins/last": {"username": "ada"}}
     for path in found:

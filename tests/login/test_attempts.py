@@ -387,7 +387,7 @@ OTHER = "another secret password"
 def stored_names(client: FlaskClient) -> tuple[list[str], list[str]]:
     """The names of events, oldest first, and of the counters."""
     app = app_of(client)
-    return [item.username for item in reversed(logins(app))], sorted({name for _, name in counts_of(app)})
+    return [item.username or "" for item in reversed(logins(app))], sorted({name for _, name in counts_of(app)})
 
 
 def is_hash(name: str) -> bool:

@@ -33,6 +33,7 @@ def test_ready(client: FlaskClient) -> None:
         "revision": newest,
         "newest_revision": newest,
         "trail": "ok",
+        "log": "none",
         "spool": {"length": 0, "oldest_age": None, "rejected": 0, "foreign": 0},
         "recorder": {
             "queued": 0,

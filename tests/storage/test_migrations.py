@@ -148,6 +148,35 @@ def test_a_downgrade_says_what_it_would_lose_and_wants_to_be_told(engine: Engine
     assert set(inspect(engine).get_table_names()) <= {schema.VERSION_TABLE}
 
 
+def test_what_was_erased_is_empty_in_the_tables_before(engine: Engine, recorder: Recorder) -> None:
+    LoginFactory.create()
+    insert = (
+        """INSERT INTO {} (id, seq, timestamp, recorded_at, app, {}) VALUES (:id, :seq, :time, :time, 'shop', {})"""
+    )
+    rows = {
+        "login_events": ("action, outcome", "'login', 'success'"),
+        "error_events": ("exception_type, fingerprint", "'KeyError', 'f'"),
+        "admin_events": ("action", "'account_added'"),
+    }
+    with engine.begin() as connection:
+        for seq, (table, (names, values)) in enumerate(rows.items(), 2):
+            given = {"id": f"{seq:032x}", "seq": seq, "time": "2026-01-31 12:00:00.000000"}
+            connection.execute(text(insert.format(table, names, values)), given)
+        erasure = "INSERT INTO trail_erasures (seq, field_group, commitment, by_seq) VALUES (2, 'who', :hash, 5)"
+        connection.execute(text(erasure), {"hash": bytes(32)})
+    with pytest.raises(NotConfiguredError, match=r"loses for good: what was erased from events \(1\)"):
+        schema.downgrade(engine, "0006")
+    schema.downgrade(engine, "0006", lose=["0007"])
+    with engine.connect() as connection:
+        for table, column in (("login_events", "username"), ("error_events", "traceback"), ("admin_events", "actor")):
+            assert connection.execute(text(f"SELECT {column} FROM {table} WHERE seq > 1")).scalar_one() == ""
+        if not is_postgresql(engine):
+            assert connection.execute(text("PRAGMA integrity_check")).scalar_one() == "ok"
+    for change in ("UPDATE login_events SET username = 'eve'", "DELETE FROM login_events"):
+        with pytest.raises(DBAPIError, match="append-only"), engine.begin() as connection:
+            connection.execute(text(change))
+
+
 @pytest.mark.usefixtures("checkout")
 def test_alembic_is_told_on_its_command_line(
     database_url: str, recorder: Recorder, capsys: pytest.CaptureFixture[str]

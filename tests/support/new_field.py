@@ -84,7 +84,7 @@ def refuse_to_lose(url: str) -> None:
     engine = make_engine(Settings(database_url=url).url, writes=True)
     with pytest.raises(NotConfiguredError, match=r"devices of logins \(3\)"):
         schema.downgrade(engine, "0006")
-    schema.downgrade(engine, "0006", lose=["0007"])
+    schema.downgrade(engine, "0007", lose=["0008"])
     schema.migrate(engine)
     schema.check(engine)
     engine.dispose()

@@ -66,11 +66,11 @@ class Service:
 
 @contextlib.contextmanager
 def started_service(settings: Mapping[str, object]) -> Iterator[Service]:
-    """Run ``audit-service serve``, with one worker unless *settings* say how many.
+    """Run ``audit-service serve``, with one worker and without a signer unless *settings* say otherwise.
 
     End it with SIGTERM, unless it was killed, and expect all of it to go quietly.
     """
-    settings = {"AUDIT_PORT": free_port(), "AUDIT_WORKERS": 1, **settings}
+    settings = {"AUDIT_PORT": free_port(), "AUDIT_WORKERS": 1, "AUDIT_SIGNER": "off", **settings}
     command = [sys.executable, "-m", "audit_service.cli", "serve"]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, env=environment(settings), stdout=pipe, stderr=subprocess.STDOUT, text=True)

@@ -14,7 +14,7 @@ from tests.factories import LoginFactory
 PATIENCE = 20  # seconds: nothing shall go to the spool because the machine is slow
 
 
-def wait_until(is_so: Callable[[], object], what: str, seconds: float = 20) -> None:
+def wait_until(is_so: Callable[[], object], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, what

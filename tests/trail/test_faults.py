@@ -114,7 +114,7 @@ def test_a_poisonous_event_does_not_fail_its_neighbours(
     recorder: Recorder, database_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     good = LoginFactory.build_batch(20)
-    poison = LoginFactory.build(username=None)
+    poison = LoginFactory.build(app=None)
     with ThreadPoolExecutor(21) as threads:
         answers = [threads.submit(recorder.record, event) for event in [*good[:10], poison, *good[10:]]]
     failed = [answer.exception() for answer in answers if answer.exception()]

@@ -112,7 +112,7 @@ def error_of(engine: Engine, event: NewEvent) -> Exception:
 
 
 def test_what_is_the_events_own_fault(engine: Engine, backend: str) -> None:
-    assert is_poison(error_of(engine, LoginFactory.build(username=None)))
+    assert is_poison(error_of(engine, LoginFactory.build(app=None)))
     assert is_poison(error_of(engine, LoginFactory.build(app=None)))
     assert is_poison(IdTakenError([0]))
     if backend == "postgresql":  # SQLite takes any text

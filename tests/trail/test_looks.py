@@ -41,7 +41,7 @@ def admin_events(app: Flask, *actions: AdminAction) -> list[AdminItem]:
     return [item for item in reversed(items) if not actions or item.action in actions]
 
 
-def stored_events(engine: Engine) -> list[tuple[str, str, str | None, Any]]:
+def stored_events(engine: Engine) -> list[tuple[str | None, str, str | None, Any]]:
     with Session(engine) as session:
         rows = session.scalars(select(AdminEvent).order_by(AdminEvent.seq)).all()
         return [(row.actor, row.action, row.target, row.details) for row in rows]

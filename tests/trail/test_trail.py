@@ -129,7 +129,7 @@ def test_looks_that_are_folded_share_an_id(connection: Connection, engine: Engin
 
 
 def test_a_batch_is_stored_whole_or_not_at_all(connection: Connection, engine: Engine) -> None:
-    good, bad = LoginFactory.build(), LoginFactory.build(username=None)
+    good, bad = LoginFactory.build(), LoginFactory.build(app=None)
     with pytest.raises(IntegrityError):
         append_batch(connection, [good, bad])
     assert positions(engine) == {}

@@ -1,0 +1,1 @@
+"""Provable history: Merkle trees, signed notes, checkpoints, proofs and the canonical form of events. No I/O."""

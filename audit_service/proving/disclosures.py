@@ -1,0 +1,102 @@
+"""What is given to auditors: the events as they were signed, with what opens their commitments, and the checkpoints."""
+
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Engine, select
+
+from audit_service.proofs.entry import OPENING_SIZE, Group, missing_entry
+from audit_service.proofs.merkle import leaf_hash
+from audit_service.proving.confirmations import IS_COSIGNATURE
+from audit_service.proving.leaves import ERASED, StoredLeaf, entry_of, read_erasures, read_leaves
+from audit_service.proving.log import StoredCheckpoint
+from audit_service.proving.rows import Event, read_rows
+from audit_service.storage.dialects import is_postgresql
+from audit_service.storage.log_models import TrailConfirmation
+from audit_service.storage.outages import wrapped
+
+
+class Openings(msgspec.Struct, frozen=True):
+    """What opens the commitments of an entry: of each group 16 random bytes in base64, null where it was erased."""
+
+    where: str | None
+    who: str | None
+
+
+class Disclosure(NamedTuple):
+    """A leaf: the canonical JSON of its entry and of its groups, None for a group that was erased."""
+
+    seq: int
+    entry: bytes
+    who: bytes | None
+    where: bytes | None
+    openings: Openings | None
+    is_as_signed: bool
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that sees one moment of the database, for reading. Raises what SQLAlchemy raises."""
+    options = {"isolation_level": "REPEATABLE READ"} if is_postgresql(engine) else {}
+    with wrapped(engine):
+        connection = engine.execution_options(**options).connect()
+    with connection:
+        yield connection
+
+
+def read_disclosures(connection: Connection, first: int, last: int) -> list[Disclosure]:
+    """Return the leaves from *first* to *last*, both included, in their order.
+
+    A row that nobody can have signed, because it is there twice or has no canonical form, is left out, and so is a row
+    that is not there, unless it is declared missing.
+    """
+    rows = read_rows(connection, first, last)
+    leaves = read_leaves(connection, first, last)
+    erasures = read_erasures(connection, first, last)
+    events: dict[int, Event | None] = {}
+    for row in rows:
+        events[row.seq] = None if row.seq in events or not isinstance(row, Event) else row
+    found = []
+    for seq in range(first, last + 1):
+        if leaf := leaves.get(seq):
+            event = events.get(seq)
+            given = _event(event, leaf, erasures.get(seq, {})) if event and leaf.opening else _missing(seq, leaf)
+            found += [given] if given else []
+    return found
+
+
+def _event(event: Event, leaf: StoredLeaf, erased: dict[Group, bytes]) -> Disclosure:
+    openings = leaf.opening or b""
+    entry = entry_of(event, openings, erased)
+    who, where = openings[:OPENING_SIZE], openings[OPENING_SIZE:]
+    return Disclosure(
+        seq=event.seq,
+        entry=entry,
+        who=None if Group.WHO in erased else event.who,
+        where=None if Group.WHERE in erased else event.where,
+        openings=Openings(where=_opening(where), who=_opening(who)),
+        is_as_signed=leaf_hash(entry) == leaf.hash,
+    )
+
+
+def _opening(opening: bytes) -> str | None:
+    return None if opening == ERASED else b64encode(opening).decode()
+
+
+def _missing(seq: int, leaf: StoredLeaf) -> Disclosure | None:
+    entry = missing_entry(seq)
+    return Disclosure(seq, entry, None, None, None, is_as_signed=True) if leaf_hash(entry) == leaf.hash else None
+
+
+def cosigned(connection: Connection, log_id: str, checkpoint: StoredCheckpoint) -> bytes:
+    """Return the note of *checkpoint* with the lines of those witnesses that have cosigned it."""
+    query = select(TrailConfirmation.line).where(
+        TrailConfirmation.log_id == log_id,
+        TrailConfirmation.size == checkpoint.size,
+        IS_COSIGNATURE,
+    )
+    lines = connection.execute(query.order_by(TrailConfirmation.name)).scalars()
+    return checkpoint.note + "".join(f"{line}\n" for line in lines).encode()

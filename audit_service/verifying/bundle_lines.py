@@ -1,0 +1,84 @@
+"""The lines of a bundle: an event with the openings of its commitments, or the record of what was erased."""
+
+import re
+from types import NoneType
+
+import msgspec
+
+from audit_service.errors import ProofError
+from audit_service.proofs.bundle_format import ERASURES, EVENTS
+from audit_service.proofs.entry import FORMS, MISSING, Group, missing_entry
+from audit_service.proofs.strict import decode_base64
+from audit_service.proving.disclosures import Openings
+from audit_service.proving.leaves import ERASED
+from audit_service.proving.rows import Event, Malformed
+from audit_service.verifying.source import Erasure
+
+_SEQ = re.compile(rb'"seq":([1-9][0-9]{0,17})[,}]')
+_NULL = b"null"
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    entry: msgspec.Raw
+    openings: Openings | None
+    where: msgspec.Raw
+    who: msgspec.Raw
+
+
+class _ErasureLine(msgspec.Struct, forbid_unknown_fields=True):
+    by_seq: int
+    commitment: str
+    group: str
+    seq: int
+
+
+_line = msgspec.json.Decoder(_Line).decode
+_fields = msgspec.json.Decoder(dict[str, str | int | None]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def seq_of(line: bytes) -> int:
+    """Return the seq of a line, 0 if it has none."""
+    found = _SEQ.search(line)
+    return int(found[1]) if found else 0
+
+
+Parsed = tuple[Event | Malformed | None, bytes | None, tuple[bytes, bytes] | None]
+
+
+def parse_event(line: bytes, seq: int) -> Parsed:
+    """Return the event of a line, its openings and its commitments; no event if it is declared missing."""
+    try:
+        given = _line(line)
+        fields = _fields(given.entry)
+        if fields.get("kind") == MISSING and bytes(given.entry) == missing_entry(seq):
+            return None, None, None
+        form = FORMS[str(fields["kind"])]
+        plain = [fields.get(name) for name in form.plain]
+        who, where = bytes.fromhex(str(fields[Group.WHO])), bytes.fromhex(str(fields[Group.WHERE]))
+        opening = _opening(given.openings) if given.openings else None
+        texts = bytes(given.who), bytes(given.where)
+        parts = bytes(given.entry), _encode(given.openings), texts[1], texts[0]
+        is_canonical = line == b'{"entry":%b,"openings":%b,"where":%b,"who":%b}\n' % parts
+        types = {name: type(fields[name]) for name in form.plain if name != "seq"}
+        is_typed = set(types.values()) <= {str, NoneType} and types["recorded_at"] is types["timestamp"] is str
+        if not is_typed or not is_canonical or form.entry(plain, who, where) != parts[0] or fields["seq"] != seq:
+            return Malformed(seq, form.kind, "", f"its line in {EVENTS} is not in its canonical form"), None, None
+    except (ValueError, KeyError, RecursionError, ProofError) as error:
+        return Malformed(seq, next(iter(FORMS)), "", f"its line in {EVENTS} is none: {error}"), None, None
+    is_empty = texts[0] == _NULL, texts[1] == _NULL
+    return Event(seq, form, plain, *texts, is_empty), opening, (who, where)
+
+
+def _opening(given: Openings) -> bytes:
+    return b"".join(ERASED if text is None else decode_base64(text) for text in (given.who, given.where))
+
+
+def parse_erasure(line: bytes) -> tuple[int, Erasure]:
+    """Return the ``seq`` of the event that a line tells of, and what was erased from it. Raises ``ProofError``."""
+    try:
+        given = msgspec.json.decode(line, type=_ErasureLine)
+        commitment = bytes.fromhex(given.commitment)
+    except ValueError as error:
+        raise ProofError(f"a line of {ERASURES} is not what it has to be: {error}") from None
+    return given.seq, Erasure(given.group, commitment, given.by_seq)

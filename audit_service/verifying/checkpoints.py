@@ -1,0 +1,133 @@
+"""The checkpoints that a history is compared with: those that it stores, and those that somebody kept elsewhere."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from audit_service.errors import ProofError
+from audit_service.proofs.checkpoint import Checkpoint, parse_checkpoint
+from audit_service.proofs.cosignature import verify_cosignature
+from audit_service.proofs.keys import VerifierKey
+from audit_service.proofs.note import Note, parse_note, parse_signature, verify
+from audit_service.proofs.policy import Policy
+from audit_service.proving.log import StoredCheckpoint
+from audit_service.verifying.findings import Code, Finding
+
+STORED = "the history"
+
+
+class Trust(NamedTuple):
+    """Whose signatures are believed: keys of logs, and the witnesses of a policy. Without any key nothing is."""
+
+    keys: Sequence[VerifierKey]
+    policy: Policy | None = None
+
+    def keys_of(self, origin: str) -> list[VerifierKey]:
+        """Return the keys that may sign checkpoints of the log *origin*."""
+        return [key for key in self.keys if key.name == origin]
+
+
+class Known(NamedTuple):
+    """A checkpoint that can be believed, or that is at least well-formed.
+
+    ``where``: what has it. ``signers``: keys that are trusted and have signed it, as they are written; ``times``: when
+    witnesses cosigned it, in POSIX seconds, by their names in the policy. ``is_trusted``: whether it is known who has
+    signed it, or nobody is trusted; ``is_enough``: whether the witnesses are enough, too.
+    """
+
+    checkpoint: Checkpoint
+    note: bytes
+    where: str
+    signers: Sequence[str]
+    times: Mapping[str, int]
+    is_trusted: bool
+    is_enough: bool
+
+
+class Read(NamedTuple):
+    """Checkpoints, of which a size may be there more than once, and what is wrong with others."""
+
+    known: Sequence[Known]
+    findings: Sequence[Finding]
+
+
+def read_stored(
+    stored: Iterable[StoredCheckpoint], cosignatures: Mapping[int, Sequence[str]], origin: str, trust: Trust
+) -> Read:
+    """Read the checkpoints that a history stores of the log *origin*."""
+    known: list[Known] = []
+    findings: list[Finding] = []
+    for each in stored:
+        try:
+            found = _open(each.note, STORED, origin, trust, cosignatures.get(each.size, ()))
+        except _Refused as refused:
+            words = f"the stored checkpoint of {each.size} is refused: {refused.args[1]}"
+            findings.append(Finding(refused.args[0], words, seq=each.size, table="trail_checkpoints"))
+            continue
+        if found.checkpoint.size != each.size:
+            words = f"the checkpoint that is stored as that of {each.size} is one of {found.checkpoint.size}"
+            findings.append(Finding(Code.BAD_CHECKPOINT, words, seq=each.size, table="trail_checkpoints"))
+        known.append(found)
+    return Read(known, findings)
+
+
+def read_kept(notes: Mapping[str, bytes], origin: str | None, trust: Trust) -> Read:
+    """Read checkpoints of the log *origin* that were kept elsewhere; *notes* has them by the names of their files.
+
+    Without a log each of them is of a log that is not there any more.
+    """
+    known: list[Known] = []
+    findings: list[Finding] = []
+    for name, note in notes.items():
+        try:
+            known.append(_open(note, name, origin, trust, ()))
+        except _Refused as refused:
+            findings.append(Finding(refused.args[0], f"the checkpoint in {name} is refused: {refused.args[1]}"))
+    return Read(known, findings)
+
+
+class _Refused(Exception):  # noqa: N818 - the caller makes a finding of it
+    """The code, and why."""
+
+
+def _open(data: bytes, where: str, origin: str | None, trust: Trust, lines: Sequence[str]) -> Known:
+    try:
+        note = parse_note(data)
+        checkpoint = parse_checkpoint(note.text)
+    except ProofError as error:
+        raise _Refused(Code.BAD_CHECKPOINT, str(error)) from None
+    if origin is not None and checkpoint.origin != origin:
+        raise _Refused(Code.WRONG_ORIGIN, f"it is of the log {checkpoint.origin!r}, not of {origin!r}")
+    keys = trust.keys_of(checkpoint.origin)
+    if not trust.keys:
+        return Known(checkpoint, data, where, (), {}, is_trusted=True, is_enough=True)
+    if not any((each.name, each.key_id) == (key.name, key.key_id) for each in note.signatures for key in keys):
+        names = [f"{each.name}+{each.key_id:08x}" for each in note.signatures]
+        return Known(checkpoint, data, where, names, {}, is_trusted=False, is_enough=False)
+    try:
+        signers = verify(note, keys)
+    except ProofError as error:
+        raise _Refused(Code.BAD_CHECKPOINT, str(error)) from None
+    times = _cosigned(note, lines, trust.policy) if trust.policy else {}
+    cosigners = [trust.policy.witnesses[name].key for name in times] if trust.policy else []
+    is_enough = trust.policy is None or trust.policy.is_met(cosigners)
+    return Known(checkpoint, data, where, [str(key) for key in signers], times, is_trusted=True, is_enough=is_enough)
+
+
+def _cosigned(note: Note, lines: Sequence[str], policy: Policy) -> dict[str, int]:
+    """Return which witnesses of the policy have cosigned, and when."""
+    signatures = list(note.signatures)
+    for line in lines:
+        try:
+            signatures.append(parse_signature(line.removesuffix("\n")))
+        except ProofError:
+            continue  # it says nothing, as one by an unknown key
+    times: dict[str, int] = {}
+    for name, witness in policy.witnesses.items():
+        for each in signatures:
+            if (each.name, each.key_id) != (witness.key.name, witness.key.key_id):
+                continue
+            try:
+                times[name] = verify_cosignature(witness.key, note.text, each)
+            except ProofError as error:
+                raise _Refused(Code.BAD_CHECKPOINT, str(error)) from None
+    return times

@@ -1,0 +1,54 @@
+"""Whether the tables of events have the columns that an entry protects, and no others."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, text
+
+from audit_service.events.kinds import KINDS
+from audit_service.storage.dialects import is_postgresql
+from audit_service.storage.models import table_of
+from audit_service.verifying.findings import Code, Finding
+
+_COLUMNS_ON_POSTGRESQL = """
+    SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+    WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped"""
+_COLUMNS_ON_SQLITE = "SELECT name, type FROM pragma_table_xinfo(:table)"
+# tgenabled A: always, whatever session_replication_role says.
+_TRIGGERS_ON_POSTGRESQL = "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:table) AND tgenabled = 'A'"
+_TRIGGERS_ON_SQLITE = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :table"
+
+
+def column_findings(connection: Connection) -> Iterator[Finding]:
+    """Yield what differs between the columns of the event tables and those that an entry protects."""
+    query = text(_COLUMNS_ON_POSTGRESQL if is_postgresql(connection) else _COLUMNS_ON_SQLITE)
+    for kind in KINDS:
+        table = kind.table
+        known = {column.name: _type(column.type.compile(connection.dialect)) for column in table_of(kind).columns}
+        found = {name: _type(type_) for name, type_ in connection.execute(query, {"table": table})}
+        for name in sorted(found.keys() - known.keys()):
+            words = f"{table} has a column {name!r}, whose values nothing protects"
+            yield Finding(Code.UNKNOWN_COLUMN, words, table=table, column=name)
+        for name in sorted(known.keys() - found.keys()):
+            yield Finding(Code.MISSING_COLUMN, f"{table} has no column {name!r}", table=table, column=name)
+        for name in sorted(known.keys() & found.keys()):
+            if known[name] != found[name]:
+                words = f"the column {name!r} of {table} is {found[name]}, not {known[name]}"
+                yield Finding(Code.CHANGED_COLUMN, words, table=table, column=name)
+
+
+def trigger_findings(connection: Connection) -> Iterator[Finding]:
+    """Yield the triggers that refuse changes of events and are not there: no evidence of a change, but worth a look."""
+    on_postgresql = is_postgresql(connection)
+    query = text(_TRIGGERS_ON_POSTGRESQL if on_postgresql else _TRIGGERS_ON_SQLITE)
+    names = ["append_only"] if on_postgresql else ["no_update", "no_delete", "no_replace"]
+    for kind in KINDS:
+        found = set(connection.scalars(query, {"table": kind.table}))
+        for name in names:
+            if (trigger := f"{kind.table}_{name}") not in found:
+                words = f"the trigger {trigger}, which refuses changes, is not there"
+                yield Finding(Code.TRIGGER_MISSING, words, table=kind.table)
+
+
+def _type(name: str) -> str:
+    """Return the name of a column's type as PostgreSQL spells it."""
+    return name.lower().replace("varchar", "character varying")

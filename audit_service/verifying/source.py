@@ -1,0 +1,106 @@
+"""Where a history that is verified comes from: a database, or a bundle. Nothing that a source says is believed.
+
+A source is opened once in each process that verifies, and is asked for blocks of events one after the other, in
+rising order. It is read as strictly as the canonical form is, and hides nothing: what is there twice, in a wrong type
+or in a wrong place is handed on as it is.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from audit_service.errors import ProofError
+from audit_service.proving.log import StoredCheckpoint
+from audit_service.proving.rows import Event, Malformed
+from audit_service.verifying.findings import Finding
+
+
+class LogFormError(ProofError):
+    """What a source says of itself is in no form that this program writes."""
+
+
+class Leaf(NamedTuple):
+    """What is stored of a leaf.
+
+    ``hash``: as the tree has it. ``opening``: the 16 bytes of who, then those of where, zeros for a group that was
+    erased; None for an event that was declared missing. ``commitments``: to who and to where, where the source has the
+    entry, too; with them it can be said what of an event was changed. Each may be of any length.
+    """
+
+    hash: bytes
+    opening: bytes | None
+    commitments: tuple[bytes, bytes] | None = None
+
+
+class Erasure(NamedTuple):
+    """A group of an event's fields that was erased; ``group`` may be any text, and ``commitment`` of any length."""
+
+    group: str
+    commitment: bytes
+    by_seq: int
+
+
+class Block(NamedTuple):
+    """The events from one ``seq`` to another, all as they were at one moment.
+
+    ``rows``: in the order of ``seq``; missing ones are not in it, and what has a ``seq`` twice is in it twice.
+    ``leaves`` and ``erasures``: by ``seq``.
+    """
+
+    rows: Sequence[Event | Malformed]
+    leaves: Mapping[int, Leaf]
+    erasures: Mapping[int, Sequence[Erasure]]
+
+
+class Head(NamedTuple):
+    """What a source says of itself at one moment.
+
+    ``events``: the size of the trail. ``size`` and ``root``: of the tree, which may be behind. ``floor``: events up to
+    it were pruned. ``checkpoints``: of this log, the smallest first; ``others``: how many there are of earlier logs.
+    ``cosignatures``: lines of notes, by the size of the checkpoint. ``findings``: what can be said without looking at
+    every event: unknown columns, a ``seq`` out of range. ``first``: the ``seq`` of the first event that there has to
+    be, 1 unless it is a bundle of a part; then ``left`` are the roots of the full subtrees before it, the largest
+    first, as many as ``first - 1`` has bits that are set.
+    """
+
+    origin: str
+    log_id: str
+    events: int
+    size: int
+    root: bytes
+    floor: int
+    declared: int
+    checkpoints: Sequence[StoredCheckpoint]
+    others: int
+    cosignatures: Mapping[int, Sequence[str]]
+    findings: Sequence[Finding]
+    first: int = 1
+    left: Sequence[bytes] = ()
+
+
+class Source(Protocol):
+    """An open source, for one thread."""
+
+    def head(self) -> Head | None:
+        """Return what the source says of itself; None if it has no log. Raises ``LogFormError``."""
+
+    def block(self, first: int, last: int) -> Block:
+        """Return the events with ``seq`` from *first* to *last*, both included; a later call asks for later ones."""
+
+    def tile(self, level: int, number: int) -> bytes | None:
+        """Return the stored tile of a *level* from 1 on; None if there is none. It may be of any length."""
+
+
+class Opener(Protocol):
+    """Something that opens a source, in this or in another process: it can be pickled."""
+
+    def __call__(self) -> AbstractContextManager[Source]:
+        """Open the source."""
+
+
+def blocks(first: int, last: int, length: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last ``seq`` of each block; a block begins after a multiple of *length*."""
+    while first <= last:
+        end = min(last, first - (first - 1) % length + length - 1)
+        yield first, end
+        first = end + 1

@@ -1,0 +1,24 @@
+"""A trail that a signer works on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from audit_service.trail.recorder import Recorder
+from tests.support.signed_trail import SignedTrail, StartedTrail
+
+
+@pytest.fixture
+def trail(database_url: str, recorder: Recorder, tmp_path: Path) -> Iterator[SignedTrail]:
+    """A log with nothing in it yet but the event of its begin; the factories store beside it."""
+    made = SignedTrail(database_url, tmp_path / "data")
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def closed_trails() -> Iterator[None]:
+    yield
+    StartedTrail.close_all()

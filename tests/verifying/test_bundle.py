@@ -1,0 +1,202 @@
+"""A bundle is verified as the database is, and whatever was done to it is found or refused."""
+
+import gzip
+import io
+import re
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import Result
+
+from audit_service.trail.recorder import Recorder
+from audit_service.verifying.findings import Code
+from tests.factories import AdminFactory, ErrorFactory, LoginFactory
+from tests.support.commands import run
+from tests.support.signed_trail import SignedTrail
+
+Change = Callable[[dict[str, bytes]], None]
+
+
+@pytest.fixture
+def trail(
+    recorder: Recorder, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SignedTrail]:
+    monkeypatch.setenv("AUDIT_DATABASE_URL", database_url)
+    monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path / "data"))
+    recorder.record_all(LoginFactory.copies(600, username="Zo\u00eb", details={"a": [1.5, None]}))
+    ErrorFactory()
+    AdminFactory()
+    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
+        trail.sign()
+        recorder.record_all(LoginFactory.copies(50))
+        trail.sign()
+        yield trail
+
+
+def verified(path: Path, *options: object) -> tuple[Result, set[str]]:
+    """The result, and the codes of what was found."""
+    result = run("verify", str(path), "--json", *map(str, options))
+    found = msgspec.json.decode(result.stdout)["findings"] if result.stdout else []
+    return result, {each["code"] for each in found}
+
+
+@pytest.mark.parametrize("name", ["history.tar", "history.tar.gz"])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_bundle_as_it_was_made(trail: SignedTrail, tmp_path: Path, name: str, jobs: int) -> None:
+    assert run("bundle", str(tmp_path / name)).exit_code == 0
+    result, codes = verified(tmp_path / name, "--vkey", trail.verifier, "-j", jobs)
+    assert (result.exit_code, codes) == (0, set()), result.output
+
+
+def test_without_a_key_nothing_is_proven(trail: SignedTrail, tmp_path: Path) -> None:
+    run("bundle", str(tmp_path / "history.tar"))
+    result, codes = verified(tmp_path / "history.tar")
+    assert (result.exit_code, codes >= {Code.NO_KEY}) == (2, True)
+
+
+def replaced(name: str, found: bytes, put: bytes) -> Change:
+    def change(files: dict[str, bytes]) -> None:
+        assert found in files[name]
+        files[name] = files[name].replace(found, put, 1)
+
+    return change
+
+
+def lines_changed(change: Callable[[list[bytes]], Any]) -> Change:
+    def changed(files: dict[str, bytes]) -> None:
+        lines = files["events.jsonl"].splitlines(keepends=True)
+        change(lines)
+        files["events.jsonl"] = b"".join(lines)
+
+    return changed
+
+
+def swap(lines: list[bytes]) -> None:
+    lines[99], lines[100] = lines[100], lines[99]
+
+
+def number_for_time(lines: list[bytes]) -> None:
+    lines[9] = re.sub(rb'"recorded_at":"[^"]*"', b'"recorded_at":10', lines[9])
+
+
+def deep(lines: list[bytes]) -> None:
+    lines[9] = re.sub(rb'"who":\{.*\n', b'"who":' + b"[" * 5000 + b"]" * 5000 + b"}\n", lines[9])
+
+
+def told_nothing(lines: list[bytes]) -> None:
+    line = lines[0].replace(b'"log_started"', b'"personal_data_erased"')
+    lines[0] = re.sub(rb'"who":\{.*\n', b'"who":{}}\n', line)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])  # bundles of both are the same
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (replaced("events.jsonl", b'"outcome":"success"', b'"outcome":"failure"'), Code.ROW_CHANGED),
+        (replaced("events.jsonl", "Zo\u00eb".encode(), b"Zoe"), Code.ROW_CHANGED),
+        (replaced("events.jsonl", b'"seq":9,', b'"seq": 9,'), Code.MISSING),
+        (replaced("events.jsonl", b',"where":', b', "where":'), Code.BAD_FORM),
+        (lines_changed(lambda lines: lines.pop(4)), Code.MISSING),
+        (lines_changed(lambda lines: lines.pop()), Code.MISSING),
+        (lines_changed(lambda lines: lines.insert(4, lines[4])), Code.DUPLICATE_SEQ),
+        (lines_changed(lambda lines: lines.append(lines[4])), Code.OUT_OF_RANGE),
+        (lines_changed(number_for_time), Code.BAD_FORM),
+        (lines_changed(deep), Code.BAD_FORM),
+        (lines_changed(told_nothing), Code.ROW_CHANGED),
+        (lines_changed(swap), Code.OUT_OF_RANGE),
+        (lambda files: files.pop("tile/0/001"), Code.TILE_CHANGED),
+        (lambda files: files.update({"tile/0/001": bytes(8192)}), Code.TILE_CHANGED),
+        (lambda files: files.update({"tile/1/000.p/2": bytes(64)}), Code.TILE_CHANGED),
+        (replaced("checkpoint", b"\n65", b"\n64"), Code.BAD_CHECKPOINT),
+    ],
+)
+def test_what_was_changed_is_found(trail: SignedTrail, tmp_path: Path, change: Change, code: Code) -> None:
+    run("bundle", str(tmp_path / "history.tar.gz"))
+    files = read(tmp_path / "history.tar.gz")
+    change(files)
+    write(tmp_path / "changed.tar", files)
+    result, codes = verified(tmp_path / "changed.tar", "--vkey", trail.verifier)
+    assert result.exit_code == 1, result.output
+    assert code in codes
+
+
+def read(path: Path) -> dict[str, bytes]:
+    with tarfile.open(path) as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
+
+
+def write(path: Path, files: dict[str, bytes], *more: tarfile.TarInfo) -> None:
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        for member in more:
+            archive.addfile(member)
+
+
+def info(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+@pytest.mark.parametrize(
+    "member",
+    [
+        info("/etc/passwd"),
+        info("../manifest.json"),
+        info("manifest.json"),
+        info("tile/0/001", tarfile.SYMTYPE, "/etc/passwd"),
+        info("tile/0/999", tarfile.LNKTYPE, "checkpoint"),
+        info("tile/0/999", tarfile.FIFOTYPE),
+        info("tile/0/999/"),
+        info("unknown"),
+        info("tile/" + "x000/" * 30 + "000"),
+    ],
+    ids=lambda member: f"{member.name[:20]}-{member.type!r}",
+)
+def test_members_that_a_bundle_has_not(trail: SignedTrail, tmp_path: Path, member: tarfile.TarInfo) -> None:
+    run("bundle", str(tmp_path / "history.tar.gz"))
+    write(tmp_path / "changed.tar", read(tmp_path / "history.tar.gz"), member)
+    result, _ = verified(tmp_path / "changed.tar", "--vkey", trail.verifier)
+    assert result.exit_code == 2
+    assert "a bundle has no such member" in result.stderr
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_what_is_no_bundle(trail: SignedTrail, tmp_path: Path) -> None:
+    run("bundle", str(tmp_path / "history.tar.gz"))
+    files, path = read(tmp_path / "history.tar.gz"), tmp_path / "other"
+    whole = (tmp_path / "history.tar.gz").read_bytes()
+    for content, told in (
+        (b"", "it has no manifest.json"),
+        (b"x" * 2000, "this is no bundle"),
+        (whole[:-1000], "the bundle is damaged"),
+        (gzip.decompress(whole)[:-100_000], "is cut off"),
+        (gzip.compress(bytes(10_000_000)), "more than 100 times as large"),
+    ):
+        path.write_bytes(content)
+        result, _ = verified(path, "--vkey", trail.verifier)
+        assert (result.exit_code, told in result.stderr) == (2, True), result.output
+    for name, content, told in (
+        ("manifest.json", b"{}", "manifest.json is not what it has to be"),
+        (
+            "manifest.json",
+            files["manifest.json"].replace(b"bundle/1", b"bundle/2"),
+            "this is no audit-service-bundle/1",
+        ),
+        ("events.jsonl", b'{"entry":{' + b"x" * 2_000_000 + b"}\n", "longer than 1048576 bytes"),
+        ("events.jsonl", files["events.jsonl"][:-1], "has no end"),
+        ("erasures.jsonl", b"{}\n", "a line of erasures.jsonl is not what it has to be"),
+        ("checkpoint", bytes(2_000_000), "is larger than 1048576 bytes"),
+    ):
+        write(path, {**files, name: content})
+        result, _ = verified(path, "--vkey", trail.verifier)
+        assert (result.exit_code, told in result.stderr) == (2, True), result.output
