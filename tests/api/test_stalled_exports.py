@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -28,6 +27,7 @@ from audit_service.storage.dialects import is_postgresql, is_sqlite
 from audit_service.vocabulary import Role
 from tests.factories import LoginFactory
 from tests.support.accounts import PASSWORD
+from tests.support.in_thread import serving
 
 ROWS = 200
 PATH = "/api/logins.ndjson?order=arrival"
@@ -63,12 +63,8 @@ def served(app: Flask) -> Iterator[tuple[str, int]]:
     """The app behind a server that is stuck while it sends, with small buffers on the way."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield "127.0.0.1", server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield "127.0.0.1", server.server_port
 
 
 def stalled(address: tuple[str, int], token: dict[str, str]) -> socket.socket:

@@ -35,6 +35,7 @@ from audit_service.storage.log_models import TrailConfirmation
 from audit_service.trail.recorder import Recorder
 from tests.factories import LoginFactory
 from tests.support.accounts import ACTOR
+from tests.support.in_thread import serving
 from tests.support.server import is_alive
 from tests.support.signed_trail import StartedTrail, drop_triggers
 from tests.support.waiting import wait_until
@@ -216,15 +217,8 @@ class Answers(BaseHTTPRequestHandler):
 @contextmanager
 def answering(status: int, body: bytes, headers: dict[str, str] | None = None) -> Iterator[str]:
     handler = type("Handler", (Answers,), {"status": status, "body": body, "headers_": headers or {}})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
+        yield url
 
 
 FOREIGN = (

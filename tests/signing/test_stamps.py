@@ -40,6 +40,17 @@ def stamped(database_url: str, folder: Path, url: str, **settings: object) -> St
     return StartedTrail(database_url, folder / "data", **{"stamp_url": url, "stamp_interval": 0, **settings})
 
 
+def stamped_twice(authority: Authority, database_url: str, folder: Path) -> StartedTrail:
+    """Return a log with stamps of its checkpoints of 1 and of 4, and perhaps of one between."""
+    with running_authority(authority) as url:
+        log = stamped(database_url, folder, url)
+        with log.signing():
+            wait_until(lambda: log.is_confirmed(NAME, 1), "it is not stamped")
+            LoginFactory.create_batch(3)
+            wait_until(lambda: log.is_confirmed(NAME, 4), "it is not stamped")
+    return log
+
+
 def verify(authority: Authority, note: bytes, stamp: bytes, folder: Path) -> None:
     (folder / "note").write_bytes(note)
     (folder / "stamp").write_bytes(stamp)
@@ -49,12 +60,7 @@ def verify(authority: Authority, note: bytes, stamp: bytes, folder: Path) -> Non
 
 def test_a_checkpoint_is_stamped(database_url: str, tmp_path: Path) -> None:
     authority = Authority(tmp_path / "tsa")
-    with running_authority(authority) as url:
-        log = stamped(database_url, tmp_path, url)
-        with log.signing():
-            wait_until(lambda: log.is_confirmed(NAME, 1), "it is not stamped")
-            LoginFactory.create_batch(3)
-            wait_until(lambda: log.is_confirmed(NAME, 4), "it is not stamped")
+    log = stamped_twice(authority, database_url, tmp_path)
     found, checkpoint = log.confirmations()[NAME], log.stored()
     assert checkpoint
     assert found.line
@@ -240,12 +246,7 @@ def test_a_bundle_has_the_stamps_and_says_how_to_check_them(
     database_url: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = Authority(tmp_path / "tsa")
-    with running_authority(authority) as url:
-        log = stamped(database_url, tmp_path, url)
-        with log.signing():
-            wait_until(lambda: log.is_confirmed(NAME, 1), "it is not stamped")
-            LoginFactory.create_batch(3)
-            wait_until(lambda: log.is_confirmed(NAME, 4), "it is not stamped")
+    log = stamped_twice(authority, database_url, tmp_path)
     checkpoint, first = log.stored(), log.confirmations()[NAME]
     assert checkpoint
     log_id = log.log().log_id

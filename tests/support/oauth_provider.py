@@ -1,6 +1,5 @@
 """An OAuth 2 provider on 127.0.0.1: it gives a token for the code ``good``, and knows its user, ``ada``."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 from flask import Flask, jsonify, request
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
+
+from tests.support.in_thread import serving
 
 
 @contextmanager
@@ -26,15 +27,8 @@ def running_provider() -> Iterator[str]:
     def user() -> Any:
         return jsonify(username="ada")
 
-    server = make_server("127.0.0.1", 0, app)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(make_server("127.0.0.1", 0, app)) as url:
+        yield url
 
 
 def begin_login(client: FlaskClient, path: str) -> dict[str, str]:
