@@ -174,6 +174,13 @@ def test_hostile_bytes_on_the_wire(client: httpx.Client, ready: Ready) -> None:
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_service_that_cannot_sign_serves(config: dict[str, object]) -> None:
+    """The key needs a data folder. Without a spool nothing else does."""
+    settings = {**config, "AUDIT_DATA_DIR": "/proc/none", "AUDIT_SPOOL": "off", "AUDIT_SIGNER": "on"}
+    with running_service(settings) as base:
+        assert plain_http.get(f"{base}/readyz").json()["log"] == "none"
+
+
 def test_the_end_of_the_terminal_is_the_end_of_the_service(config: dict[str, object]) -> None:
     with started_service({**config, "AUDIT_WORKERS": 2}) as service:
         workers = service.workers()

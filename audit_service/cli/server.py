@@ -19,6 +19,7 @@ from audit_service.signing.database import Database
 from audit_service.signing.lifecycle import start_log
 from audit_service.signing.process import SignerProcess
 from audit_service.storage import schema
+from audit_service.storage.outages import DATABASE_ERRORS, driver_error
 from audit_service.trail.recorder import Recorder
 from audit_service.vocabulary import AdminAction, Role, Scope
 
@@ -95,19 +96,17 @@ def serve() -> None:
 def _start_signer(settings: Settings) -> SignerProcess | None:
     """Start the signer; on the first start of all begin the log, and print its key.
 
-    A machine without the key, one of several, signs nothing.
+    A machine that cannot, such as one of several that has not the key, signs nothing, and serves.
     """
     if settings.signer == "off":
         return None
-    settings.make_data_dir()
-    database = Database(settings.url)
     try:
-        started = start_log(database, settings.signing_key_path, settings.trail_origin, by=actor())
-    except AuditError as error:
-        click.echo(f"Warning: this machine signs nothing (AUDIT_SIGNER): {error}", err=True)
+        settings.make_data_dir()
+        with Database(settings.url) as database:
+            started = start_log(database, settings.signing_key_path, settings.trail_origin, by=actor())
+    except (AuditError, OSError, *DATABASE_ERRORS) as error:
+        click.echo(f"Warning: this machine signs nothing (AUDIT_SIGNER): {driver_error(error)}", err=True)
         return None
-    finally:
-        database.close()
     if started.is_new:
         echo_started(started)
     return SignerProcess()

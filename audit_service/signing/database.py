@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Self
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
@@ -15,7 +16,7 @@ PATIENCE = 30.0  # seconds to wait for an answer or for a turn; nobody waits for
 
 
 class Database:
-    """The two ways into the database. For one thread."""
+    """The two ways into the database. For one thread. As a context manager it closes its connections in the end."""
 
     def __init__(self, url: URL) -> None:
         """Open nothing yet."""
@@ -35,6 +36,14 @@ class Database:
         turn = self._turnstile.passed(time.monotonic() + PATIENCE) if self._turnstile else nullcontext()
         with turn, self._writer.begin() as connection:
             yield connection
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all connections."""
+        self.close()
 
     def close(self) -> None:
         """Close all connections."""

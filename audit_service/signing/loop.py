@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from audit_service.errors import AuditError, SignerStopped
 from audit_service.proving.log import note_problem, read_log
@@ -28,9 +28,9 @@ def sign_once(database: Database, settings: Settings, *, progress: Progress, tru
     """
     with only_signer(settings.make_data_dir()) as is_only:
         if not is_only:
-            raise AuditError(f"another signer works with {str(settings.data_path)!r}")
+            raise AuditError(_other_signer(settings))
         signer = _open(database, settings, trusts_database=trusts_database)
-        _round(signer, settings.sign_interval, threading.Event(), progress)
+        _sign_all(signer, settings.sign_interval, threading.Event(), progress)
         signer.go_on()  # also what a witness has said, which only --trust-database takes back
         return signer.size
 
@@ -40,24 +40,24 @@ def sign_forever(settings: Settings, stopping: threading.Event, progress: Progre
 
     A second signer with the same data folder waits, and goes on when the first one ends.
     """
-    database = Database(settings.url)
-    publisher = Publisher(settings)
-    try:
-        with suppress(OSError):  # what is wrong with the folder is said by the rounds
-            settings.make_data_dir()
+    with Database(settings.url) as database, closing(Publisher(settings)) as publisher:
         told = ""
         while not stopping.is_set():
-            with only_signer(settings.data_path) as is_only:
-                if is_only:
-                    told = ""
-                    _Work(database, settings, publisher).run(stopping, progress)
-                elif not told:
-                    told = f"another signer works with {str(settings.data_path)!r}; this one waits until it ends"
-                    logger.info(told)
+            try:
+                with only_signer(settings.make_data_dir()) as is_only:
+                    if is_only:
+                        _Work(database, settings, publisher).run(stopping, progress)
+                    why = "" if is_only else f"{_other_signer(settings)}; this one waits until it ends"
+            except (AuditError, OSError) as error:  # of the folder: the work tells of its own
+                why = f"the signer cannot use its folder, and tries again: {error}"
+            if why and why != told:
+                logger.warning("%s", why)
+            told = why
             stopping.wait(settings.sign_interval)
-    finally:
-        publisher.close()
-        database.close()
+
+
+def _other_signer(settings: Settings) -> str:
+    return f"another signer works with {str(settings.data_path)!r}"
 
 
 class _Work:
@@ -91,7 +91,7 @@ class _Work:
         if self._told:
             logger.warning("the signer goes on with %s", signer.log.origin)
         self._told = ""
-        _round(signer, self._settings.sign_interval, stopping, progress)
+        _sign_all(signer, self._settings.sign_interval, stopping, progress)
         if checkpoint := signer.checkpoint:
             self._publisher.publish(Offer(signer.log.log_id, checkpoint.size, checkpoint.note))
 
@@ -114,7 +114,7 @@ def _open(database: Database, settings: Settings, *, trusts_database: bool = Fal
     return Signer(database, settings.data_path, settings.signing_key_path, trusts_database=trusts_database)
 
 
-def _round(signer: Signer, interval: float, stopping: threading.Event, progress: Progress) -> None:
+def _sign_all(signer: Signer, interval: float, stopping: threading.Event, progress: Progress) -> None:
     """Take in all that is new. A long round is signed in between."""
     signed_at = time.monotonic()
     while left := signer.take_in():
