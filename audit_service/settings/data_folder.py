@@ -2,6 +2,8 @@
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from audit_service.errors import SettingsError
@@ -39,19 +41,8 @@ def make_file(path: Path, content: bytes = b"") -> None:
     """
     if path.exists():
         return
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+    with suppress(FileExistsError), _draft(path, content) as draft:
         path.hardlink_to(draft)
-    except FileExistsError:
-        pass
-    except OSError as error:  # of the file that was asked for: the draft has another name each time
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def read_secret(path: Path) -> str:
@@ -67,15 +58,29 @@ def read_secret(path: Path) -> str:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Put *content* in the place of what a file has: after a crash it has the one or the other. Raises ``OSError``."""
-    draft = path.with_name(f".{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    with _draft(path, content) as draft:
+        draft.replace(path)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(folder)  # the name, too, is on the disk
     finally:
         os.close(folder)
+
+
+@contextmanager
+def _draft(path: Path, content: bytes) -> Iterator[Path]:
+    """Write *content* into a file beside *path*, for its owner only, and remove what is left of that in the end.
+
+    Raises ``OSError`` for *path*: the draft has another name each time.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield draft
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """What a verifier remembers: the newest checkpoint that it has seen, in a file of its own."""
 
-import os
-import tempfile
 from pathlib import Path
+
+from audit_service.settings.data_folder import replace_file
 
 
 def read_memory(path: Path) -> bytes | None:
@@ -15,18 +15,4 @@ def read_memory(path: Path) -> bytes | None:
 
 def write_memory(path: Path, note: bytes) -> None:
     """Remember a checkpoint: after a crash the file has this one or the one before. Raises ``OSError``."""
-    folder = path.resolve().parent
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}-", delete=False) as draft:
-        try:
-            draft.write(note)
-            draft.flush()
-            os.fsync(draft.fileno())
-            Path(draft.name).replace(path.resolve())
-        except BaseException:
-            Path(draft.name).unlink(missing_ok=True)
-            raise
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)  # the name, too, is on the disk
-    finally:
-        os.close(descriptor)
+    replace_file(path.resolve(), note)

@@ -1,8 +1,7 @@
 """The signer at work: it goes on after trouble, and tells of it."""
 
 import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,15 +17,7 @@ from audit_service.trail.recorder import Recorder
 from tests.factories import LoginFactory
 from tests.support.accounts import ACTOR
 from tests.support.signed_trail import SignedTrail
-
-LIMIT = 30  # seconds
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+from tests.support.waiting import wait_until
 
 
 def signed(trail: SignedTrail) -> int:
@@ -54,7 +45,7 @@ def away(url: str) -> Iterator[None]:
 def test_it_signs_what_comes_and_the_rest_at_its_end(trail: SignedTrail, recorder: Recorder) -> None:
     with trail.signing():
         LoginFactory.create()
-        wait_until(lambda: signed(trail) == 2)
+        wait_until(lambda: signed(trail) == 2, "it is not signed")
         recorder.record_all(LoginFactory.copies(100))
     assert trail.newest().size == 102
 
@@ -67,14 +58,14 @@ def test_a_stop_is_told_and_logins_go_on(
     with trail.tampering() as connection:
         connection.execute(text("UPDATE trail_log SET size = 5"))
     with trail.signing():
-        wait_until(lambda: trail.log().problem == "rollback")
+        wait_until(lambda: trail.log().problem == "rollback", "the signer does not stop")
         critical = [record.getMessage() for record in caplog.records if record.levelno == logging.CRITICAL]
         assert len(critical) == 1
         assert "trail restart --reason" in critical[0]
         assert str(trail.log().problem_detail) in critical[0]
         LoginFactory.create()
         restart_log(trail.database, trail.key_file, "tests.example", "test", by=ACTOR)
-        wait_until(lambda: signed(trail) == 13)
+        wait_until(lambda: signed(trail) == 13, "it is not signed")
     assert trail.log().problem is None
     assert len([record for record in caplog.records if record.levelno == logging.CRITICAL]) == 1
 
@@ -84,12 +75,12 @@ def test_a_database_that_is_away_is_waited_for(
 ) -> None:
     LoginFactory.create()
     with trail.signing():
-        wait_until(lambda: signed(trail) == 2)
+        wait_until(lambda: signed(trail) == 2, "it is not signed")
         trail.database.close()
         with away(database_url):
-            wait_until(lambda: "cannot work now" in caplog.text)
+            wait_until(lambda: "cannot work now" in caplog.text, "it is not told")
         LoginFactory.create()
-        wait_until(lambda: signed(trail) == 3)
+        wait_until(lambda: signed(trail) == 3, "it is not signed")
     assert trail.newest().size == 3
 
 
@@ -98,15 +89,35 @@ def test_a_head_file_that_cannot_be_written_stops_no_events(
 ) -> None:
     trail.sign()
     head = next(trail.folder.glob("trail-head-*"))
-    draft = head.with_name(f".{head.name}.draft")
-    draft.mkdir()  # as if the disk were full: the draft cannot be made
     with trail.signing():
         LoginFactory.create()
-        wait_until(lambda: signed(trail) == 2)  # the leaves are stored
-        wait_until(lambda: "cannot work now" in caplog.text)
-        assert trail.newest().size == 1
-        draft.rmdir()
-        wait_until(lambda: trail.newest().size == 2)
+        trail.wait_signed(2)  # the signer is at work
+        kept = head.rename(trail.folder / "kept")
+        head.mkdir()  # which no file can replace
+        LoginFactory.create()
+        wait_until(lambda: signed(trail) == 3, "the leaves are not stored")
+        wait_until(lambda: "cannot work now" in caplog.text, "it is not told")
+        assert trail.newest().size == 2
+        head.rmdir()
+        kept.rename(head)
+        wait_until(lambda: trail.newest().size == 3, "it is not signed")
+    assert not list(trail.folder.glob(".trail-head-*"))  # no draft is left
+
+
+def test_a_data_folder_that_cannot_be_used_is_waited_for(
+    trail: SignedTrail, recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    trail.sign()
+    kept = trail.folder.rename(trail.folder.with_name("kept"))
+    trail.folder.symlink_to("nowhere")  # as a volume that is not mounted
+    LoginFactory.create()
+    with trail.signing():
+        wait_until(lambda: "cannot use its folder" in caplog.text, "it is not told")
+        assert signed(trail) == 1
+        back = trail.folder.with_name("back")
+        back.symlink_to(kept)
+        back.replace(trail.folder)
+        trail.wait_signed(2)
 
 
 def test_a_second_signer_waits_for_the_first(
@@ -118,9 +129,9 @@ def test_a_second_signer_waits_for_the_first(
         with pytest.raises(AuditError, match="another signer works with"):
             sign_once(trail.database, trail.settings, progress=lambda _done, _left: None)
         with trail.signing():
-            wait_until(lambda: "this one waits until it ends" in caplog.text)
+            wait_until(lambda: "this one waits until it ends" in caplog.text, "it does not wait")
             LoginFactory.create()
     assert signed(trail) == 0
     with trail.signing():
-        wait_until(lambda: signed(trail) == 2)
+        wait_until(lambda: signed(trail) == 2, "it is not signed")
     assert trail.newest().size == 2
