@@ -70,8 +70,7 @@ def erase(*, dry_run: bool, yes: bool, reason: str | None, **given: Any) -> None
     with open_engine() as engine:
         require_newest(engine)
     waiting = _require_empty_spool(settings)
-    database = Database(settings.url)
-    try:
+    with Database(settings.url) as database:
         with database.read() as connection:
             found = find(connection, wish)
         _show(found, wish)
@@ -80,8 +79,6 @@ def erase(*, dry_run: bool, yes: bool, reason: str | None, **given: Any) -> None
         if not yes:
             click.confirm("Erase this for good?", abort=True)
         _erase(database, found, wish, reason or "")
-    finally:
-        database.close()
     with_readers = not clean(settings.url)
     if waiting and waiting.path.exists():
         with_readers |= not clean_file(waiting.path)

@@ -17,13 +17,12 @@ from audit_service.cli.text import TEXT
 from audit_service.errors import NotConfiguredError
 from audit_service.operations.log_state import log_lines
 from audit_service.proofs.keys import SignerKey
-from audit_service.proving.log import read_checkpoint, read_log
+from audit_service.proving.log import NO_LOG, read_checkpoint, read_log
 from audit_service.proving.status import read_status
 from audit_service.serving.parent import end_with_parent
 from audit_service.signing import lifecycle
 from audit_service.signing.database import Database
 from audit_service.signing.key_file import read_keys
-from audit_service.signing.loop import sign_forever, sign_once
 from audit_service.storage.schema import require_newest
 
 KEEP = "Keep it where nobody who runs this machine can change it: a history is verified with it, and with nothing else."
@@ -38,7 +37,7 @@ def trail() -> None:
 def init() -> None:
     """Begin the log and make its key, unless there is one. 'serve' does it by itself."""
     settings = current_settings()
-    with _database() as database:
+    with log_database() as database:
         started = lifecycle.start_log(database, settings.signing_key_path, settings.trail_origin, by=actor())
     echo_started(started)
 
@@ -70,7 +69,7 @@ def status() -> None:
         with engine.connect() as connection:
             found = read_status(connection)
     if found is None:
-        raise NotConfiguredError("the trail has no log yet: run 'audit-service trail init'")
+        raise NotConfiguredError(NO_LOG)
     echo_lines(log_lines(found, datetime.now(UTC)))
 
 
@@ -82,7 +81,7 @@ def rotate_key() -> None:
     The next checkpoint has signatures of both keys, and the trail an event with both. The old secret key is removed
     then.
     """
-    with _database() as database:
+    with log_database() as database:
         new = lifecycle.rotate_key(database, current_settings().signing_key_path, by=actor())
     echo_key(new)
 
@@ -97,7 +96,7 @@ def restart(reason: str) -> None:
     The old checkpoints stay as evidence.
     """
     settings = current_settings()
-    with _database() as database:
+    with log_database() as database:
         started = lifecycle.restart_log(database, settings.signing_key_path, settings.trail_origin, reason, by=actor())
     click.echo(f"began the log {started.log.origin}; a signer that runs goes on with it by itself")
     echo_key(started.key)
@@ -118,12 +117,15 @@ def restart(reason: str) -> None:
 )
 def sign(*, once: bool, trust_database: bool, parent: int | None) -> None:
     """Run the signer of the log: by itself, where AUDIT_SIGNER is off for 'serve', or on another machine."""
+    # Its import is that of all ways out of the machine, which no other command needs.
+    from audit_service.signing.loop import sign_forever, sign_once  # noqa: PLC0415
+
     if trust_database and not once:
         raise click.UsageError("--trust-database goes with --once")
     settings = current_settings()
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
     logging.getLogger("audit_service").setLevel(logging.INFO)
-    with _database() as database:
+    with log_database() as database:
         started = lifecycle.start_log(database, settings.signing_key_path, settings.trail_origin, by=actor())
         if started.is_new:
             echo_started(started)
@@ -154,16 +156,14 @@ def echo_key(made: SignerKey) -> None:
 
 
 @contextmanager
-def _database() -> Iterator[Database]:
+def log_database() -> Iterator[Database]:
+    """Open the database for changes of its log, at the newest revision, and make the data folder if it is missing."""
     with open_engine() as engine:
         require_newest(engine)
     settings = current_settings()
     settings.make_data_dir()  # for the key and the head file
-    database = Database(settings.url)
-    try:
+    with Database(settings.url) as database:
         yield database
-    finally:
-        database.close()
 
 
 def _progress() -> Any:

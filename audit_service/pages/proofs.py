@@ -11,7 +11,6 @@ from flask import current_app
 
 from audit_service.context import current_context, read_session
 from audit_service.operations.log_state import patience
-from audit_service.proving.log import read_log
 from audit_service.proving.proven import Proven, proven
 from audit_service.proving.status import LogState, LogStatus, read_status
 
@@ -40,6 +39,5 @@ def reach() -> Reach | None:
 
 def proof_of(seq: int) -> Proven | None:
     """Return since when the event at *seq* is proven, None if it is not, or if there is no log."""
-    connection = read_session().connection()
-    log = read_log(connection)
-    return log and proven(connection, log, seq)
+    known = reach()
+    return known and proven(read_session().connection(), known.status.log_id, seq)

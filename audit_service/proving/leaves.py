@@ -31,12 +31,8 @@ def make_openings(count: int) -> list[bytes]:
 
 def entry_of(event: Event, openings: bytes, erased: Mapping[Group, bytes] | None = None) -> bytes:
     """Return the entry of *event*: its groups by their openings, those that were *erased* by their commitments."""
-    if erased:
-        who = erased.get(Group.WHO) or commitment(Group.WHO, event.who, openings[:OPENING_SIZE])
-        where = erased.get(Group.WHERE) or commitment(Group.WHERE, event.where, openings[OPENING_SIZE:])
-    else:
-        who = commitment(Group.WHO, event.who, openings[:OPENING_SIZE])
-        where = commitment(Group.WHERE, event.where, openings[OPENING_SIZE:])
+    who = (erased and erased.get(Group.WHO)) or commitment(Group.WHO, event.who, openings[:OPENING_SIZE])
+    where = (erased and erased.get(Group.WHERE)) or commitment(Group.WHERE, event.where, openings[OPENING_SIZE:])
     return event.form.entry(event.plain, who, where)
 
 

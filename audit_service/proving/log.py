@@ -9,6 +9,8 @@ from sqlalchemy import Connection, desc, insert, select, update
 from audit_service.proofs.merkle import EMPTY_ROOT
 from audit_service.storage.log_models import TrailCheckpoint, TrailLog
 
+NO_LOG = "the trail has no log yet: run 'audit-service trail init'"
+
 
 class Log(NamedTuple):
     """The row of ``trail_log``."""

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from audit_service.proving.log import Log
 from audit_service.storage.log_models import TrailCheckpoint, TrailConfirmation
 
 
@@ -24,17 +23,17 @@ class Proven(NamedTuple):
     confirmations: list[FirstConfirmation]
 
 
-def proven(connection: Connection, log: Log, seq: int) -> Proven | None:
-    """Return since when the event at *seq* is proven; None if it is not signed yet.
+def proven(connection: Connection, log_id: str, seq: int) -> Proven | None:
+    """Return since when the event at *seq* is proven in a log; None if it is not signed yet.
 
     This is what the database says. Whoever does not trust it verifies the proof.
     """
     checkpoints = select(TrailCheckpoint.size, TrailCheckpoint.signed_at)
-    checkpoints = checkpoints.where(TrailCheckpoint.log_id == log.log_id, TrailCheckpoint.size >= seq)
+    checkpoints = checkpoints.where(TrailCheckpoint.log_id == log_id, TrailCheckpoint.size >= seq)
     row = connection.execute(checkpoints.order_by(TrailCheckpoint.size).limit(1)).one_or_none()
     if row is None:
         return None
     outside = select(TrailConfirmation.name, func.min(TrailConfirmation.confirmed_at))
-    outside = outside.where(TrailConfirmation.log_id == log.log_id, TrailConfirmation.size >= seq)
+    outside = outside.where(TrailConfirmation.log_id == log_id, TrailConfirmation.size >= seq)
     confirmations = connection.execute(outside.group_by(TrailConfirmation.name).order_by(TrailConfirmation.name))
     return Proven(row.size, row.signed_at, [FirstConfirmation(*each) for each in confirmations])

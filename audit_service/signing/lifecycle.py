@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from audit_service.errors import AuditError, NotConfiguredError, SettingsError
 from audit_service.events.admin import Actor
 from audit_service.proofs.keys import SignerKey, check_name, new_key
-from audit_service.proving.log import Log, add_log, new_log_id, read_checkpoint, read_log
+from audit_service.proving.log import NO_LOG, Log, add_log, new_log_id, read_checkpoint, read_log
 from audit_service.signing.database import Database
 from audit_service.signing.key_file import make_key, read_keys, write_keys
 from audit_service.storage.log_models import TrailLeaf, TrailLog, TrailTile
@@ -111,5 +111,5 @@ def _current(database: Database) -> Log:
     with database.read() as connection:
         log = read_log(connection)
     if log is None:
-        raise NotConfiguredError("the trail has no log yet: run 'audit-service trail init'")
+        raise NotConfiguredError(NO_LOG)
     return log

@@ -6,7 +6,7 @@ Of checkpoints that follow each other fast an outlet gets the newest one. One th
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -38,23 +38,7 @@ class Publisher:
     def __init__(self, settings: Settings) -> None:
         """Begin the threads. An outlet that is not set up as it has to be is told of in the log, and left out."""
         self._stopped: dict[str, SignerStopped] = {}  # by the ids of logs
-        outlets: list[Outlet] = []
-        try:
-            if settings.checkpoint_hook:
-                outlets.append(Hook(settings.checkpoint_hook, settings.checkpoint_hook_interval))
-        except AuditError as error:
-            logger.error("checkpoints are not given to the hook: %s", error)  # noqa: TRY400 - no fault of the program
-        try:
-            if settings.witnesses:
-                outlets += read_witnesses(Path(settings.witnesses), partial(_read, settings.url))
-        except AuditError as error:
-            logger.error("checkpoints are not given to witnesses: %s", error)  # noqa: TRY400
-        try:
-            if settings.stamp_url:
-                outlets.append(Stamps(settings.stamp_url, settings.stamp_interval))
-        except AuditError as error:
-            logger.error("checkpoints are not stamped: %s", error)  # noqa: TRY400
-        self._couriers = [_Courier(outlet, settings.url, self._stopped) for outlet in outlets]
+        self._couriers = [_Courier(outlet, settings.url, self._stopped) for outlet in _outlets(settings)]
         for courier in self._couriers:
             courier.start()
 
@@ -74,6 +58,31 @@ class Publisher:
             courier.end()
         for courier in self._couriers:
             courier.join(_END)
+
+
+def _outlets(settings: Settings) -> Iterator[Outlet]:
+    makers: tuple[tuple[str, Callable[[Settings], Sequence[Outlet]]], ...] = (
+        ("given to the hook", _hooks),
+        ("given to witnesses", _witnesses),
+        ("stamped", _stamps),
+    )
+    for what, make in makers:
+        try:
+            yield from make(settings)
+        except AuditError as error:
+            logger.error("checkpoints are not %s: %s", what, error)  # noqa: TRY400 - no fault of the program
+
+
+def _hooks(settings: Settings) -> Sequence[Outlet]:
+    return [Hook(settings.checkpoint_hook, settings.checkpoint_hook_interval)] if settings.checkpoint_hook else []
+
+
+def _witnesses(settings: Settings) -> Sequence[Outlet]:
+    return read_witnesses(Path(settings.witnesses), partial(_read, settings.url)) if settings.witnesses else []
+
+
+def _stamps(settings: Settings) -> Sequence[Outlet]:
+    return [Stamps(settings.stamp_url, settings.stamp_interval)] if settings.stamp_url else []
 
 
 class _Courier(threading.Thread):
@@ -156,21 +165,13 @@ class _Courier(threading.Thread):
                 return  # to wait until it is due
         line = self._outlet.take(offer, self._last, self._stopping)
         confirmation = Confirmation(self._outlet.name, offer.size, datetime.now(UTC), line)
-        database = Database(self._url)
-        try:
-            with database.write() as connection:
-                store_confirmation(connection, offer.log_id, confirmation)
-        finally:
-            database.close()
+        with Database(self._url) as database, database.write() as connection:
+            store_confirmation(connection, offer.log_id, confirmation)
         self._last, self._taken_at = confirmation, time.monotonic()
 
 
 @contextmanager
 def _read(url: URL) -> Iterator[Connection]:
     """Open the database for reading, for a moment."""
-    database = Database(url)
-    try:
-        with database.read() as connection:
-            yield connection
-    finally:
-        database.close()
+    with Database(url) as database, database.read() as connection:
+        yield connection

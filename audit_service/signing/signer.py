@@ -20,7 +20,7 @@ from audit_service.proofs.entry import missing_entry
 from audit_service.proofs.keys import SignerKey
 from audit_service.proofs.merkle import EMPTY_ROOT, leaf_hash
 from audit_service.proving.leaves import entry_of, make_openings, read_erasures, read_leaves, without_erased
-from audit_service.proving.log import Log, StoredCheckpoint, note_problem, read_checkpoint, read_log
+from audit_service.proving.log import NO_LOG, Log, StoredCheckpoint, note_problem, read_checkpoint, read_log
 from audit_service.proving.rows import Event, Malformed, read_rows
 from audit_service.proving.tiles import Edge, StoredTree, store_tiles
 from audit_service.signing.database import Database
@@ -66,8 +66,8 @@ class Signer:
             newest = read_checkpoint(connection, self.log.log_id)
             head = self._remembered(newest, trusts_database=trusts_database)
             self._edge = _edge_of(connection, self.log, head, newest)
-        self.signed: int | None = None if newest is None or newest.size != head.size else head.size
-        self.checkpoint = newest if self.signed is not None else None  # the last one that it stands for
+        # The last one that it stands for.
+        self.checkpoint = newest if newest and newest.size == head.size else None
 
     def go_on(self) -> None:
         """Take back that the signer has stopped, if that is what the database says."""
@@ -81,6 +81,11 @@ class Signer:
         """How many events are leaves of the tree."""
         return self._edge.size
 
+    @property
+    def signed(self) -> int | None:
+        """How many events are in the last checkpoint; None before the first one."""
+        return self.checkpoint.size if self.checkpoint else None
+
     def take_in(self) -> int:
         """Make leaves of up to ``CHUNK`` events, and return how many events still have none.
 
@@ -90,7 +95,8 @@ class Signer:
         with self._database.read() as connection:
             log = read_log(connection)
             events = connection.scalar(select(TrailHead.size)) or 0
-            if log is None or (log.log_id, log.size, log.root) != (self.log.log_id, self.size, self._edge.root()):
+            known = self.log.log_id, self.log.size, self.log.root
+            if log is None or (log.log_id, log.size, log.root) != known:
                 raise LogChanged
             if events < self.size:
                 raise _rollback(f"the trail has {events} events, and the log {self.size}")
@@ -124,14 +130,14 @@ class Signer:
         if self.signed == self.size:
             return None
         self._keys = _keys_of(self.log, self._key_file)
-        checkpoint = Checkpoint(self.log.origin, self.size, self._edge.root())
+        checkpoint = Checkpoint(self.log.origin, self.log.size, self.log.root)
         note = sign_checkpoint(checkpoint, *self._keys)
         self._head_file.write(note)
         stored = StoredCheckpoint(checkpoint.size, datetime.now(UTC), note)
         with suppress(IntegrityError), self._database.write() as connection:  # stored already, before a crash
             row = {"log_id": self.log.log_id, "size": stored.size, "signed_at": stored.signed_at, "note": note.decode()}
             connection.execute(insert(TrailCheckpoint).values(**row))
-        self.signed, self.checkpoint = checkpoint.size, stored
+        self.checkpoint = stored
         if len(self._keys) > 1:  # the old one has signed the change, and is not needed any more
             self._keys = self._keys[:1]
             write_keys(self._key_file, self._keys)
@@ -168,7 +174,7 @@ def _log_of(connection: Connection, folder: Path) -> Log:
         return log
     if heads := other_heads(folder):
         raise _rollback(f"the database has no log, but {str(heads[-1])!r} remembers one")
-    raise NotConfiguredError("the trail has no log yet: run 'audit-service trail init'")
+    raise NotConfiguredError(NO_LOG)
 
 
 def _check_id(log: Log) -> None:
