@@ -6,7 +6,7 @@ fields (as draft-ietf-keytrans-protocol does it). Without the opening nobody can
 anybody can check the fields. So an opening can be deleted, and the entry stays provable.
 """
 
-import hashlib
+from binascii import hexlify, unhexlify
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import lru_cache
@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import Any
 
 import msgspec
+from cryptography.hazmat.primitives import hashes, hmac
 
 from audit_service.errors import ProofError
 from audit_service.proofs.jcs import jcs
@@ -24,10 +25,7 @@ OPENING_SIZE = 16  # bytes
 COMMITMENT_KEY = b"audit-service/commitment/v1".ljust(32, b"\x00")
 MISSING = "missing"  # the kind of an entry that stands for no event
 
-# HMAC-SHA256 (RFC 2104) with that key, begun once: a quarter faster than Python's, which begins anew each time.
-_BLOCK = COMMITMENT_KEY.ljust(64, b"\x00")
-_INNER = hashlib.sha256(bytes(byte ^ 0x36 for byte in _BLOCK))
-_OUTER = hashlib.sha256(bytes(byte ^ 0x5C for byte in _BLOCK))
+_HMAC = hmac.HMAC(COMMITMENT_KEY, hashes.SHA256())  # RFC 2104; a copy of it is twice as fast as Python's own
 
 _encode = msgspec.json.Encoder().encode  # of texts, integers and null it makes what RFC 8785 wants
 
@@ -40,6 +38,8 @@ class Group(StrEnum):
 
 
 _LABELS = {group: f"{group}\x00".encode() for group in Group}
+_END = b',"where":"%b","who":"%b"}'  # of an entry: no plain field's name sorts after these
+_END_SIZE = len(_END % (bytes(64), bytes(64)))
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -54,12 +54,14 @@ class Form(msgspec.Struct, frozen=True):
     where: tuple[str, ...]
     later: frozenset[str]
     shapes: tuple[Callable[..., msgspec.Struct], ...]  # of the entry, and of each group: what takes the values
-    order: Callable[[Sequence[Any]], Sequence[Any]]  # from plain values, kind, version and commitments to the entry's
+    order: Callable[[Sequence[Any]], Sequence[Any]]  # from plain values, kind and version to their sorted order
 
-    def entry(self, plain: Sequence[Any], who: bytes, where: bytes) -> bytes:
-        """Return the entry with these values of the ``plain`` fields, and these commitments."""
-        values = self.order((*plain, self.kind, VERSION, where.hex(), who.hex()))
-        return self._encoded(self.shapes[0](*values))
+    def plain_text(self, values: Sequence[Any]) -> bytes:
+        """Return the canonical JSON of the ``plain`` fields with these values, of the kind and of the version.
+
+        It is the entry without its commitments. Raises ``ProofError`` for what is no Unicode.
+        """
+        return self._encoded(self.shapes[0](*self.order((*values, self.kind, VERSION))))
 
     def group_text(self, group: Group, values: Sequence[Any]) -> bytes:
         """Return the canonical JSON of the fields of *group*, which its commitment is to.
@@ -97,7 +99,7 @@ def _form(kind: str, plain: tuple[str, ...], who: tuple[str, ...], where: tuple[
     later = {place: LATER.get((kind, place), ()) for place in ("plain", "who", "where")}
     plain = tuple(sorted(_COMMON + plain + later["plain"]))
     who, where = tuple(sorted(who + later["who"])), tuple(sorted(where + later["where"]))
-    given = (*plain, "kind", "v", Group.WHERE.value, Group.WHO.value)
+    given = (*plain, "kind", "v")
     names = sorted(given)
     shapes = tuple(msgspec.defstruct("Fields", [(name, Any) for name in each]) for each in (names, who, where))
     order = itemgetter(*map(given.index, names))
@@ -124,6 +126,20 @@ FORMS = {
 }
 
 
+def join_entry(plain: bytes, who: bytes, where: bytes) -> bytes:
+    """Return the entry with this text of its plain fields, and these commitments."""
+    return plain[:-1] + _END % (hexlify(where), hexlify(who))
+
+
+def split_entry(entry: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return what an entry was joined from, and what may be anything if it is none: join it again to know."""
+    end = entry[-_END_SIZE:]
+    try:
+        return entry[:-_END_SIZE] + b"}", unhexlify(end[-66:-2]), unhexlify(end[10:74])
+    except ValueError:
+        raise ProofError("the commitments are not in hexadecimal digits at the end of the entry") from None
+
+
 def missing_entry(seq: int) -> bytes:
     """Return the entry that stands for an event that is declared to be missing."""
     return jcs({"kind": MISSING, "seq": seq, "v": VERSION})
@@ -133,10 +149,9 @@ def commitment(group: Group, text: bytes, opening: bytes) -> bytes:
     """Return the commitment to the *text* of a group's fields, which only who knows *opening* can check."""
     if len(opening) != OPENING_SIZE:
         raise ProofError(f"an opening has {OPENING_SIZE} bytes, not {len(opening)}")
-    inner, outer = _INNER.copy(), _OUTER.copy()
-    inner.update(opening + _LABELS[group] + text)
-    outer.update(inner.digest())
-    return outer.digest()
+    made = _HMAC.copy()
+    made.update(opening + _LABELS[group] + text)
+    return made.finalize()
 
 
 @lru_cache(maxsize=65536)

@@ -125,7 +125,7 @@ def _erasure(  # noqa: PLR0917 - all that is known of one event
     is_filled_again = any(not is_empty[group] for group in erased)
     if is_filled_again or leaf_hash(entry_of(event, leaf.opening, erased)) != leaf.hash:
         raise _changed(kind, seq)
-    lasts = kind.name == "admin" and event.plain[event.form.plain.index("action")] in LASTING
+    lasts = kind.name == "admin" and event.action in LASTING
     openings = {Group.WHO: leaf.opening[:OPENING_SIZE], Group.WHERE: leaf.opening[OPENING_SIZE:]}
     texts = {Group.WHO: event.who, Group.WHERE: event.where}
     commitments = {

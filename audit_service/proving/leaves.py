@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from audit_service.proofs.entry import OPENING_SIZE, Group, commitment
+from audit_service.proofs.entry import OPENING_SIZE, Group, commitment, join_entry
 from audit_service.proving.rows import Event
 from audit_service.storage.log_models import TrailErasure, TrailLeaf
 
@@ -33,7 +33,7 @@ def entry_of(event: Event, openings: bytes, erased: Mapping[Group, bytes] | None
     """Return the entry of *event*: its groups by their openings, those that were *erased* by their commitments."""
     who = (erased and erased.get(Group.WHO)) or commitment(Group.WHO, event.who, openings[:OPENING_SIZE])
     where = (erased and erased.get(Group.WHERE)) or commitment(Group.WHERE, event.where, openings[OPENING_SIZE:])
-    return event.form.entry(event.plain, who, where)
+    return join_entry(event.plain, who, where)
 
 
 def without_erased(openings: bytes, erased: Mapping[Group, bytes]) -> bytes:

@@ -4,11 +4,10 @@ A row is read as strictly as the form is: a value in any other type or spelling 
 """
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from functools import cache
 from ipaddress import ip_address
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,21 +19,27 @@ from audit_service.events.kinds import KINDS
 from audit_service.proofs.entry import FORMS, Form, Group, address_text
 from audit_service.proofs.jcs import LARGEST, jcs
 from audit_service.storage.dialects import is_postgresql
-from audit_service.storage.outages import wrapped
+from audit_service.storage.driver_rows import fetch_rows
 
 _TIMES = ("recorded_at", "timestamp")
-_TIME_SIZE = 27  # characters of 2026-01-02T03:04:05.000000Z
+_TIME_SIZE = 26  # characters of 2026-01-02 03:04:05.000000
 
 
 class Event(NamedTuple):
-    """A row: the values of its form's plain fields, and the canonical texts of its groups."""
+    """A row: the canonical texts of its plain fields and of its groups.
+
+    ``recorded_at`` is as in the plain text; ``action`` is empty if the kind has none. ``is_empty`` tells whether all
+    fields of who, and of where, are null.
+    """
 
     seq: int
     form: Form
-    plain: Sequence[Any]
+    recorded_at: str
+    action: str
+    plain: bytes
     who: bytes
     where: bytes
-    is_empty: tuple[bool, bool]  # whether all fields of who, and of where, are null
+    is_empty: tuple[bool, bool]
 
 
 class Malformed(NamedTuple):
@@ -46,19 +51,22 @@ class Malformed(NamedTuple):
     why: str
 
 
-def read_rows(connection: Connection, first: int, last: int) -> list[Event | Malformed]:
+Row = Event | Malformed
+
+
+def read_rows(connection: Connection, first: int, last: int) -> list[Row]:
     """Return the rows of all kinds with ``seq`` from *first* to *last*, both included, in its order.
 
     What is not there is missing in the list; a ``seq`` that is there twice is in it twice.
     """
-    rows: list[Event | Malformed] = []
+    rows: list[Row] = []
     for kind in KINDS:
         rows += _table(kind, is_postgresql(connection)).read(connection, first, last)
-    rows.sort(key=lambda row: row.seq)
+    rows.sort(key=itemgetter(0))
     return rows
 
 
-def read_rows_of(connection: Connection, kind: Kind, seqs: Sequence[int]) -> Iterator[Event | Malformed]:
+def read_rows_of(connection: Connection, kind: Kind, seqs: Sequence[int]) -> Iterator[Row]:
     """Yield the rows of one kind with one of these *seqs*, in any order."""
     return _table(kind, is_postgresql(connection)).read_some(connection, seqs)
 
@@ -77,26 +85,27 @@ class _Table:
         self._names = (*form.plain, *form.who, *form.where)
         self._who, self._where = len(form.plain), len(form.plain) + len(form.who)
         self._seq, self._id = form.plain.index("seq"), form.plain.index("id")
+        self._recorded_at = form.plain.index("recorded_at")
+        self._action = form.plain.index("action") if "action" in form.plain else None
         self._times = [(name, form.plain.index(name)) for name in _TIMES]
         self._details = form.who.index("details") if "details" in form.who else None
         self._address = form.where.index("remote_addr")
-        columns = ", ".join(map(_postgresql_column, self._names) if is_postgres else self._names)
-        place = "%s" if is_postgres else "?"
-        some = "= ANY(%s)" if is_postgres else "IN (SELECT value FROM json_each(?))"
-        self._query = f"SELECT {columns} FROM {kind.table} WHERE seq BETWEEN {place} AND {place}"  # noqa: S608
+        columns = ", ".join(_ON_POSTGRESQL.get(name, name) if is_postgres else name for name in self._names)
+        some = "= ANY(?)" if is_postgres else "IN (SELECT value FROM json_each(?))"
+        self._query = f"SELECT {columns} FROM {kind.table} WHERE seq BETWEEN ? AND ?"  # noqa: S608
         self._query_some = f"SELECT {columns} FROM {kind.table} WHERE seq {some}"  # noqa: S608
-        self._known_types: set[tuple[type, ...]] = set()
+        self._known_types: dict[tuple[type, ...], tuple[bool, bool]] = {}
 
-    def read(self, connection: Connection, first: int, last: int) -> Iterator[Event | Malformed]:
+    def read(self, connection: Connection, first: int, last: int) -> Iterator[Row]:
         """Yield the rows, in any order."""
-        return self._events(_fetched(connection, self._query, (first, last)))
+        return self._events(fetch_rows(connection, self._query, (first, last)))
 
-    def read_some(self, connection: Connection, seqs: Sequence[int]) -> Iterator[Event | Malformed]:
+    def read_some(self, connection: Connection, seqs: Sequence[int]) -> Iterator[Row]:
         """Yield the rows with one of these *seqs*, in any order."""
         parameter = list(seqs) if self._is_postgres else json.dumps(list(seqs))
-        return self._events(_fetched(connection, self._query_some, (parameter,)))
+        return self._events(fetch_rows(connection, self._query_some, (parameter,)))
 
-    def _events(self, rows: Iterable[Sequence[Any]]) -> Iterator[Event | Malformed]:
+    def _events(self, rows: Iterable[Sequence[Any]]) -> Iterator[Row]:
         for row in rows:
             try:
                 yield self._event(row)
@@ -107,21 +116,17 @@ class _Table:
 
     def _event(self, row: Sequence[Any]) -> Event:
         types = tuple(map(type, row))
-        if types not in self._known_types:
-            self._check_types(types)
+        is_empty = self._known_types.get(types) or self._checked_types(types)
         plain, who, where = list(row[: self._who]), list(row[self._who : self._where]), list(row[self._where :])
-        if self._is_postgres:
-            for name, place in self._times:
-                if len(plain[place]) != _TIME_SIZE:
-                    raise _ColumnError(name, f"is no time: {plain[place][:40]!r}")
-        else:
+        for name, place in self._times:
+            text = plain[place]
+            if self._is_postgres and len(text) < _TIME_SIZE and text[-1].isdigit():  # no "infinity", and no "BC"
+                text += ".000000"[len(text) - _TIME_SIZE :]  # zeros at the end are left out
+            if len(text) != _TIME_SIZE or text[4:17:6] != "- :" or not text[-1].isdigit():
+                raise _ColumnError(name, f"is no time: {text[:40]!r}")
+            plain[place] = text.replace(" ", "T") + "Z"
+        if not self._is_postgres:
             plain[self._id] = _with_hyphens(plain[self._id])
-            for name, place in self._times:
-                text = plain[place]
-                if len(text) != _TIME_SIZE - 1 or text[10] != " ":
-                    raise _ColumnError(name, f"is no time: {text[:40]!r}")
-                plain[place] = f"{text[:10]}T{text[11:]}Z"
-        is_empty = who.count(None) == len(who), where.count(None) == len(where)
         if self._details is not None and who[self._details] is not None:
             who[self._details] = _canonical_details(who[self._details])
         if (address := where[self._address]) is not None:
@@ -130,17 +135,23 @@ class _Table:
         return Event(
             plain[self._seq],
             form,
-            plain,
+            plain[self._recorded_at],
+            "" if self._action is None else plain[self._action],
+            form.plain_text(plain),
             form.group_text(Group.WHO, who),
             form.group_text(Group.WHERE, where),
             is_empty,
         )
 
-    def _check_types(self, types: tuple[type, ...]) -> None:
+    def _checked_types(self, types: tuple[type, ...]) -> tuple[bool, bool]:
+        """Return whether in rows of these *types* all fields of who, and of where, are null."""
         for name, type_ in zip(self._names, types, strict=True):
             if type_ is not (int if name == "seq" else str) and (type_ is not type(None) or name in _NEVER_NULL):
                 raise _ColumnError(name, f"is stored as {type_.__name__}")
-        self._known_types.add(types)
+        groups = types[self._who : self._where], types[self._where :]
+        is_empty = set(groups[0]) == {type(None)}, set(groups[1]) == {type(None)}
+        self._known_types[types] = is_empty
+        return is_empty
 
     def _address_text(self, text: str) -> str:
         canonical = address_text(text)
@@ -153,42 +164,16 @@ class _Table:
 _NEVER_NULL = ("id", "seq", "timestamp", "recorded_at", "app", "action", "outcome", "exception_type", "fingerprint")
 
 
-def _fetched(connection: Connection, query: str, parameters: Sequence[Any]) -> list[Sequence[Any]]:
-    """Return all rows as the driver has them: SQLAlchemy's own take as long again."""
-    with wrapped(connection), closing(connection.connection.cursor()) as cursor:
-        try:
-            cursor.execute(query, parameters)
-            return list(cursor.fetchall())
-        except sqlite3.OperationalError as error:
-            if "decode" not in str(error):
-                raise
-        # A text is no UTF-8. It is read as bytes, so that it can be said which.
-        driver: Any = connection.connection.driver_connection
-        driver.text_factory = _text_or_bytes
-        try:
-            cursor.execute(query, parameters)
-            return list(cursor.fetchall())
-        finally:
-            driver.text_factory = str
-
-
-def _text_or_bytes(data: bytes) -> str | bytes:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data
-
-
 class _ColumnError(Exception):
     """The name of a column, and what is wrong with it."""
 
 
-def _postgresql_column(name: str) -> str:
-    if name in _TIMES:
-        in_form = f"""to_char(timezone('UTC', {name}), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
-        # to_char has the same text for a year before Christ and for the one after.
-        return f"CASE WHEN {name} >= timestamptz '0001-01-01 00:00:00+00' THEN {in_form} ELSE {name}::text END"
-    return f"{name}::text" if name in ("id", "details") else name  # our connections get addresses as texts
+# Whatever the session's DateStyle is, a time in any other than ISO 8601 is refused above.
+_ON_POSTGRESQL = {name: f"timezone('UTC', {name})::text" for name in _TIMES} | {
+    "id": "id::text",
+    "details": "details::text",
+    "remote_addr": "abbrev(remote_addr)",
+}
 
 
 def _with_hyphens(text: str) -> str:

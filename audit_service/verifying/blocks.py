@@ -1,17 +1,16 @@
 """A block of the history: each event's leaf made again from its row, and the tree over the block."""
 
-import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from audit_service.events.kinds import KIND_NAMED
-from audit_service.proofs.entry import OPENING_SIZE, Group, commitment, missing_entry
+from audit_service.proofs.entry import OPENING_SIZE, Group, commitment, join_entry, missing_entry
 from audit_service.proofs.merkle import HASH_SIZE, Frontier, leaf_hash, root
 from audit_service.proofs.tile_path import BITS, WIDTH
 from audit_service.proving.leaves import ERASED, OPENINGS_SIZE, entry_of
-from audit_service.proving.rows import Event, Malformed
+from audit_service.proving.rows import Event, Malformed, Row
 from audit_service.verifying.findings import Code, Finding, missing
 from audit_service.verifying.source import Block, Erasure, Leaf, Source, blocks
 from audit_service.vocabulary import AdminAction
@@ -138,57 +137,57 @@ class _Look:
         )
 
     def _step(self, first: int, last: int, block: Block) -> None:
-        rows, leaves, erasures = block.rows, block.leaves, block.erasures
-        place, count = 0, len(rows)
-        is_tree, made, stored = self._task.is_tree, self._made, self._stored
-        for seq in range(first, last + 1):
-            while place < count and rows[place].seq < seq:  # in SQLite a number may have a fraction
-                self._malformed(rows[place])
-                place += 1
-            begin = place
-            while place < count and rows[place].seq == seq:
-                place += 1
-            leaf = leaves.get(seq)
-            row = rows[begin] if place - begin == 1 else None
+        is_tree, made, stored, erasures = self._task.is_tree, self._made, self._stored, block.erasures
+        for seq, here in self._in_order(first, last, block.rows):
+            leaf = block.leaves.get(seq)
+            row = here[0] if len(here) == 1 else None
             if isinstance(row, Event):
                 self._note(row)
-                opening = leaf.opening if leaf else None
-                if (
-                    leaf is not None
-                    and opening is not None
-                    and seq not in erasures
-                    and len(opening) == OPENINGS_SIZE
-                    and ERASED not in {opening[:OPENING_SIZE], opening[OPENING_SIZE:]}
-                ):
-                    found = hashlib.sha256(b"\x00" + entry_of(row, opening)).digest()
-                    made.append(found)
-                    stored.append(leaf.hash)
-                    if found != leaf.hash:
-                        self._mismatch(row, leaf)
-                    continue
+                if leaf is not None and leaf.opening is not None and len(leaf.opening) == OPENINGS_SIZE:
+                    who, where = leaf.opening[:OPENING_SIZE], leaf.opening[OPENING_SIZE:]
+                    if who != ERASED != where and seq not in erasures:
+                        commitments = commitment(Group.WHO, row.who, who), commitment(Group.WHERE, row.where, where)
+                        found = leaf_hash(join_entry(row.plain, *commitments))
+                        made.append(found)
+                        stored.append(leaf.hash)
+                        if found != leaf.hash:
+                            self._mismatch(row, leaf)
+                        continue
             if is_tree:
-                found_or_none = self._unusual(seq, rows[begin:place], leaf, erasures.get(seq, ()))
+                found_or_none = self._unusual(seq, here, leaf, erasures.get(seq, ()))
                 known = leaf.hash if leaf else UNKNOWN
                 made.append(found_or_none or known)
                 stored.append(known)
             else:
-                self._without_leaf(seq, rows[begin:place])
+                self._without_leaf(seq, here)
                 records = erasures.get(seq, ())  # of the log before this one, which has not come here yet
                 self._erased += [
                     Erased(seq, Group(each.group), each.by_seq) for each in records if each.group in list(Group)
                 ]
 
+    def _in_order(self, first: int, last: int, rows: Sequence[Row]) -> Iterable[tuple[int, Sequence[Row]]]:
+        """Return what is there for each ``seq``: one row, unless something was changed."""
+        seqs = range(first, last + 1)
+        if [row.seq for row in rows] == list(seqs):
+            return zip(seqs, zip(rows), strict=True)
+        here: dict[int, list[Row]] = {seq: [] for seq in seqs}
+        for row in rows:
+            if row.seq in here:
+                here[row.seq].append(row)
+            else:  # in SQLite a number may have a fraction
+                self._malformed(row)
+        return here.items()
+
     def _note(self, event: Event) -> None:
         """Keep what an event says that the whole is compared with."""
-        names = event.form.plain
-        recorded_at: str = event.plain[names.index("recorded_at")]
+        recorded_at = event.recorded_at
         if recorded_at >= self._latest:
             self._latest = recorded_at
         elif _is_long_before(recorded_at, self._latest):
             words = f"the event {event.seq} was recorded at {recorded_at}, after one that was at {self._latest}"
             self._find(Code.CLOCK_BACK, words, event.seq, _table(event))
         if event.form.kind == "admin":
-            match event.plain[names.index("action")]:
+            match event.action:
                 case AdminAction.PERSONAL_DATA_ERASED:
                     self._notices[event.seq] = _notice(event)
                 case AdminAction.LOG_RESTARTED:
@@ -211,7 +210,7 @@ class _Look:
         words = f"the {event.form.kind} event {event.seq} is not the one that its leaf tells of: {what} was changed"
         self._mismatches.append(Mismatch(event.seq, _table(event), column, words))
 
-    def _without_leaf(self, seq: int, here: Sequence[Event | Malformed]) -> None:
+    def _without_leaf(self, seq: int, here: Sequence[Row]) -> None:
         """Look at an event that is not in the tree yet."""
         if not here:
             self._gap(seq)
@@ -220,9 +219,7 @@ class _Look:
         elif isinstance(here[0], Malformed):
             self._malformed(here[0])
 
-    def _unusual(
-        self, seq: int, here: Sequence[Event | Malformed], leaf: Leaf | None, erasures: Sequence[Erasure]
-    ) -> bytes | None:
+    def _unusual(self, seq: int, here: Sequence[Row], leaf: Leaf | None, erasures: Sequence[Erasure]) -> bytes | None:
         """Return the hash of a leaf that is not simply that of its row; None if it cannot be made."""
         if leaf and leaf.opening is None and leaf.hash == leaf_hash(missing_entry(seq)):
             self._declared += 1
@@ -302,12 +299,12 @@ class _Look:
             self._findings.append(missing(self._missing[0], self._missing[-1]))
             self._missing.clear()
 
-    def _duplicate(self, seq: int, here: Sequence[Event | Malformed]) -> None:
+    def _duplicate(self, seq: int, here: Sequence[Row]) -> None:
         tables = ", ".join(_table(each) for each in here)
         words = f"{len(here)} events have the seq {seq}, in {tables}"
         self._find(Code.DUPLICATE_SEQ, words, seq, _table(here[-1]))
 
-    def _malformed(self, row: Event | Malformed) -> None:
+    def _malformed(self, row: Row) -> None:
         kind, column, why = (row.kind, row.column, row.why) if isinstance(row, Malformed) else (row.form.kind, "", "")
         words = f"the {kind} event {row.seq} is not one that this program has written: {column} {why}"
         self._find(Code.BAD_FORM, words, row.seq, _table(row), column or None)
@@ -387,7 +384,7 @@ def _is_long_before(one: str, other: str) -> bool:
         return False
 
 
-def _table(row: Event | Malformed) -> str:
+def _table(row: Row) -> str:
     return KIND_NAMED[row.form.kind if isinstance(row, Event) else row.kind].table
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from audit_service.errors import ProofError
 from audit_service.proofs.bundle_format import ERASURES, EVENTS
-from audit_service.proofs.entry import FORMS, MISSING, Group, missing_entry
+from audit_service.proofs.entry import FORMS, MISSING, Group, join_entry, missing_entry
 from audit_service.proofs.strict import decode_base64
 from audit_service.proving.disclosures import Openings
 from audit_service.proving.leaves import ERASED
@@ -62,12 +62,29 @@ def parse_event(line: bytes, seq: int) -> Parsed:
         is_canonical = line == b'{"entry":%b,"openings":%b,"where":%b,"who":%b}\n' % parts
         types = {name: type(fields[name]) for name in form.plain if name != "seq"}
         is_typed = set(types.values()) <= {str, NoneType} and types["recorded_at"] is types["timestamp"] is str
-        if not is_typed or not is_canonical or form.entry(plain, who, where) != parts[0] or fields["seq"] != seq:
+        if (
+            not is_typed
+            or not is_canonical
+            or join_entry(form.plain_text(plain), who, where) != parts[0]
+            or fields["seq"] != seq
+        ):
             return Malformed(seq, form.kind, "", f"its line in {EVENTS} is not in its canonical form"), None, None
     except (ValueError, KeyError, RecursionError, ProofError) as error:
         return Malformed(seq, next(iter(FORMS)), "", f"its line in {EVENTS} is none: {error}"), None, None
     is_empty = texts[0] == _NULL, texts[1] == _NULL
-    return Event(seq, form, plain, *texts, is_empty), opening, (who, where)
+    return (
+        Event(
+            seq,
+            form,
+            str(fields["recorded_at"]),
+            str(fields.get("action", "")),
+            form.plain_text(plain),
+            *texts,
+            is_empty,
+        ),
+        opening,
+        (who, where),
+    )
 
 
 def _opening(given: Openings) -> bytes:

@@ -13,6 +13,7 @@ from audit_service.proving.log import StoredCheckpoint, read_log
 from audit_service.proving.rows import read_rows
 from audit_service.storage.database import make_engine
 from audit_service.storage.dialects import is_postgresql
+from audit_service.storage.driver_rows import fetch_rows
 from audit_service.storage.log_models import TrailCheckpoint, TrailConfirmation, TrailErasure, TrailLeaf, TrailTile
 from audit_service.storage.models import TrailHead
 from audit_service.verifying.columns import column_findings, trigger_findings
@@ -110,23 +111,21 @@ def _check_types(connection: Connection) -> None:
 
 
 def _leaves(connection: Connection, first: int, last: int) -> Mapping[int, Leaf]:
-    query = select(TrailLeaf.seq, TrailLeaf.hash, TrailLeaf.opening).where(TrailLeaf.seq.between(first, last))
-    found: dict[int, Leaf] = {}
-    for seq, hash_, opening in connection.execute(query):
-        if type(hash_) is bytes and type(opening) is bytes:
-            found[seq] = Leaf(hash_, opening)
-        else:
-            found[seq] = Leaf(_bytes(hash_), None if opening is None else _bytes(opening))
-    return found
+    query = "SELECT seq, hash, opening FROM trail_leaves WHERE seq BETWEEN ? AND ?"
+    return {
+        seq: Leaf(hash_, opening)
+        if type(hash_) is bytes and type(opening) is bytes
+        else Leaf(_bytes(hash_), None if opening is None else _bytes(opening))
+        for seq, hash_, opening in fetch_rows(connection, query, (first, last))
+    }
 
 
 def _erasures(connection: Connection, first: int, last: int) -> Mapping[int, list[Erasure]]:
-    columns = TrailErasure.seq, TrailErasure.field_group, TrailErasure.commitment, TrailErasure.by_seq
+    query = "SELECT seq, field_group, commitment, by_seq FROM trail_erasures WHERE seq BETWEEN ? AND ?"
     found: dict[int, list[Erasure]] = {}
-    for row in connection.execute(select(*columns).where(TrailErasure.seq.between(first, last))):
-        by_seq = row.by_seq if type(row.by_seq) is int else 0
-        erasure = Erasure(str(row.field_group), _bytes(row.commitment), by_seq)
-        found.setdefault(row.seq, []).append(erasure)
+    for seq, group, stated, by_seq in fetch_rows(connection, query, (first, last)):
+        erasure = Erasure(str(group), _bytes(stated), by_seq if type(by_seq) is int else 0)
+        found.setdefault(seq, []).append(erasure)
     return found
 
 

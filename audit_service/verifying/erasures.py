@@ -76,8 +76,6 @@ class _Records:
 def _is_notice(source: Source, seq: int) -> bool:
     rows: Sequence[object] = source.block(seq, seq).rows
     return any(
-        isinstance(row, Event)
-        and row.form.kind == "admin"
-        and row.plain[row.form.plain.index("action")] == AdminAction.PERSONAL_DATA_ERASED
+        isinstance(row, Event) and row.form.kind == "admin" and row.action == AdminAction.PERSONAL_DATA_ERASED
         for row in rows
     )

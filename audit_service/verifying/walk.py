@@ -186,7 +186,7 @@ def _age(source: Source, seq: int) -> float | None:
     if len(rows) != 1 or not isinstance(rows[0], Event):
         return None
     try:
-        recorded_at = datetime.fromisoformat(rows[0].plain[rows[0].form.plain.index("recorded_at")])
+        recorded_at = datetime.fromisoformat(rows[0].recorded_at)
     except ValueError:
         return None
     return (datetime.now(UTC) - recorded_at).total_seconds()

@@ -15,6 +15,7 @@ from audit_service.proofs.entry import (
     Group,
     address_text,
     commitment,
+    join_entry,
     missing_entry,
 )
 from audit_service.proofs.jcs import jcs
@@ -48,7 +49,7 @@ def commitments(event: dict[str, Any]) -> tuple[bytes, bytes]:
 
 def entry(event: dict[str, Any]) -> bytes:
     form = FORMS["login"]
-    return form.entry([event[name] for name in form.plain], *commitments(event))
+    return join_entry(form.plain_text([event[name] for name in form.plain]), *commitments(event))
 
 
 def test_the_bytes_of_version_1() -> None:
