@@ -15,9 +15,10 @@ from audit_service.events.base import Kind
 from audit_service.proofs.entry import FORMS, OPENING_SIZE, Group, commitment
 from audit_service.proofs.merkle import leaf_hash
 from audit_service.proving.leaves import StoredLeaf, entry_of, read_erasures_of, read_leaves_of, without_erased
+from audit_service.proving.log import lock_log
 from audit_service.proving.rows import Event, Malformed, read_rows_of
 from audit_service.storage.append_only import may_update
-from audit_service.storage.log_models import TrailErasure, TrailLeaf, TrailLog
+from audit_service.storage.log_models import TrailErasure, TrailLeaf
 from audit_service.storage.models import AdminEvent, table_of
 from audit_service.trail.append import append_within
 from audit_service.vocabulary import AdminAction
@@ -54,9 +55,7 @@ def erase_within(connection: Connection, kind: Kind, seqs: Sequence[int], task: 
     something was erased. Raises ``ProofError`` for an event that is not the one that its leaf tells of, ``AuditError``
     for one that has no leaf yet, and what SQLAlchemy raises; then the transaction has to be rolled back.
     """
-    # Meanwhile no new log begins, and nobody else erases: both groups of an event have their openings in one value.
-    log = select(TrailLog.size).with_for_update()
-    if max(seqs) > (connection.scalar(log) or 0):
+    if max(seqs) > lock_log(connection):  # alone: both groups of an event have their openings in one value
         raise AuditError(f"the event {max(seqs)} is not signed yet")
     erasures = _checked(connection, kind, seqs, task.groups)
     if not erasures:

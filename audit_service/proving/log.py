@@ -42,6 +42,14 @@ def read_log(connection: Connection) -> Log | None:
     return None if row is None else Log(*row)
 
 
+def lock_log(connection: Connection) -> int:
+    """Return the size of the log, 0 without one. Until the transaction ends nobody begins a new log, or erases.
+
+    On SQLite the caller's transaction begins as a writer.
+    """
+    return connection.scalar(select(TrailLog.size).with_for_update()) or 0
+
+
 def new_log_id() -> str:
     """Return a new random id of a log."""
     return secrets.token_hex(8)

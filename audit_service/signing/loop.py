@@ -5,9 +5,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from functools import partial
 
 from audit_service.errors import AuditError, SignerStopped
-from audit_service.proving.log import note_problem, read_log
+from audit_service.proving.log import lock_log, note_problem, read_log
 from audit_service.settings.table import Settings
 from audit_service.signing.database import Database
 from audit_service.signing.head_file import only_signer
@@ -111,7 +112,16 @@ class _Work:
 
 
 def _open(database: Database, settings: Settings, *, trusts_database: bool = False) -> Signer:
-    return Signer(database, settings.data_path, settings.signing_key_path, trusts_database=trusts_database)
+    folder, key_file = settings.data_path, settings.signing_key_path
+    opened = partial(Signer, database, folder, key_file, trusts_database=trusts_database)
+    try:
+        return opened()
+    except SignerStopped as error:
+        if error.code != "foreign_key":
+            raise
+    with database.write() as connection:
+        lock_log(connection)  # a log that is begun anew at this moment has its key before it is committed
+    return opened()
 
 
 def _sign_all(signer: Signer, interval: float, stopping: threading.Event, progress: Progress) -> None:

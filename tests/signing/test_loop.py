@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,6 +69,25 @@ def test_a_stop_is_told_and_logins_go_on(
         wait_until(lambda: signed(trail) == 13, "it is not signed")
     assert trail.log().problem is None
     assert len([record for record in caplog.records if record.levelno == logging.CRITICAL]) == 1
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])  # on SQLite nobody else writes meanwhile
+def test_a_restart_that_is_not_committed_yet_is_no_other_log(
+    trail: SignedTrail, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    trail.sign()
+    with psycopg.connect(database_url) as holder, ThreadPoolExecutor() as pool:
+        holder.execute("SELECT size FROM trail_head FOR UPDATE")
+        restart = pool.submit(restart_log, trail.database, trail.key_file, "tests.example", "test", by=ACTOR)
+        with trail.signing():
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = %s"
+            name = (make_url(database_url).database,)
+            with psycopg.connect(database_url, autocommit=True) as looker:
+                wait_until(lambda: looker.execute(waiting, name).fetchone() == (2,), "the signer does not wait")
+            holder.rollback()
+            restart.result()
+            wait_until(lambda: signed(trail) == 2, "it is not signed")
+    assert not [record for record in caplog.records if record.levelno == logging.CRITICAL]
 
 
 def test_a_database_that_is_away_is_waited_for(
