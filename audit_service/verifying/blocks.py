@@ -341,7 +341,7 @@ class _Look:
             self._roots(slice(place, place + WIDTH), differs=differs)
             for place in range(skipped, len(self._made) - WIDTH + 1, WIDTH)
         ]
-        if not roots:
+        if not roots or not self._source.has_tiles:
             return
         first = (before + skipped) // WIDTH
         tile = self._source.tile(1, first // WIDTH)

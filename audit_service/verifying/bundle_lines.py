@@ -1,7 +1,9 @@
 """The lines of a bundle: an event with the openings of its commitments, or the record of what was erased."""
 
 import re
+from collections.abc import Sequence
 from types import NoneType
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,6 +18,8 @@ from audit_service.verifying.source import Erasure
 
 _SEQ = re.compile(rb'"seq":([1-9][0-9]{0,17})[,}]')
 _NULL = b"null"
+_PROOF = b',"proof":['
+_MOST_HASHES = 63  # of a proof
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -34,6 +38,7 @@ class _ErasureLine(msgspec.Struct, forbid_unknown_fields=True):
 
 _line = msgspec.json.Decoder(_Line).decode
 _fields = msgspec.json.Decoder(dict[str, str | int | None]).decode
+_texts = msgspec.json.Decoder(list[str]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -43,16 +48,35 @@ def seq_of(line: bytes) -> int:
     return int(found[1]) if found else 0
 
 
-Parsed = tuple[Event | Malformed | None, bytes | None, tuple[bytes, bytes] | None]
+class Line(NamedTuple):
+    """What a line has: an event, unless it is declared missing; its entry, its openings and its commitments."""
+
+    event: Event | Malformed | None
+    entry: bytes = b""
+    opening: bytes | None = None
+    commitments: tuple[bytes, bytes] | None = None
 
 
-def parse_event(line: bytes, seq: int) -> Parsed:
-    """Return the event of a line, its openings and its commitments; no event if it is declared missing."""
+def cut_proof(line: bytes) -> tuple[bytes, Sequence[bytes] | None]:
+    """Return a line of a part as that of a whole history, and the proof that it had; None if that is none."""
+    place = line.rfind(_PROOF)
+    if place < 0:
+        return line, None
+    try:
+        texts = _texts(line[place + len(_PROOF) - 1 :].removesuffix(b"}\n"))
+        proof = [decode_base64(each) for each in texts] if len(texts) <= _MOST_HASHES else None
+    except (msgspec.MsgspecError, ProofError):
+        proof = None
+    return line[:place] + b"}\n", proof
+
+
+def parse_event(line: bytes, seq: int) -> Line:
+    """Return what the line of an event has."""
     try:
         given = _line(line)
         fields = _fields(given.entry)
         if fields.get("kind") == MISSING and bytes(given.entry) == missing_entry(seq):
-            return None, None, None
+            return Line(None, missing_entry(seq))
         form = FORMS[str(fields["kind"])]
         plain = [fields.get(name) for name in form.plain]
         who, where = bytes.fromhex(str(fields[Group.WHO])), bytes.fromhex(str(fields[Group.WHERE]))
@@ -63,11 +87,11 @@ def parse_event(line: bytes, seq: int) -> Parsed:
         types = {name: type(fields[name]) for name in form.plain if name != "seq"}
         is_typed = set(types.values()) <= {str, NoneType} and types["recorded_at"] is types["timestamp"] is str
         if not is_typed or not is_canonical or form.entry(plain, who, where) != parts[0] or fields["seq"] != seq:
-            return Malformed(seq, form.kind, "", f"its line in {EVENTS} is not in its canonical form"), None, None
+            return Line(Malformed(seq, form.kind, "", f"its line in {EVENTS} is not in its canonical form"))
     except (ValueError, KeyError, RecursionError, ProofError) as error:
-        return Malformed(seq, next(iter(FORMS)), "", f"its line in {EVENTS} is none: {error}"), None, None
+        return Line(Malformed(seq, next(iter(FORMS)), "", f"its line in {EVENTS} is none: {error}"))
     is_empty = texts[0] == _NULL, texts[1] == _NULL
-    return Event(seq, form, plain, *texts, is_empty), opening, (who, where)
+    return Line(Event(seq, form, plain, *texts, is_empty), parts[0], opening, (who, where))
 
 
 def _opening(given: Openings) -> bytes:

@@ -49,6 +49,8 @@ class DatabaseOpener(NamedTuple):
 class DatabaseSource:
     """The tables of a trail. Each answer is read in a transaction of its own, and is of one moment."""
 
+    has_tiles = True
+
     def __init__(self, engine: Engine) -> None:
         """Read through *engine*."""
         self._engine = engine

@@ -25,8 +25,9 @@ class Report:
 
     ``events``: the last event that was looked at; ``latest``: the newest checkpoint whose root is that of the
     history, ``proven``: the newest one that enough witnesses have cosigned, too; ``unsigned``: events that it does not
-    cover, the oldest of which was recorded ``unsigned_seconds`` ago; ``others``: stored checkpoints of earlier logs,
-    which prove nothing of this one.
+    cover, the oldest of which was recorded ``unsigned_seconds`` ago; ``recorded_at``: when the last event was recorded
+    that it covers, in UTC; ``part``: the first and the last event of a part; ``others``: stored checkpoints of earlier
+    logs, which prove nothing of this one.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,8 @@ class Report:
         self.erased = self.declared = 0  # events
         self.proven: Known | None = None
         self.latest: Known | None = None
+        self.recorded_at: str | None = None
+        self.part: tuple[int, int] | None = None
         self.unsigned = 0
         self.unsigned_seconds: float | None = None
         self.findings: list[Finding] = []
@@ -86,6 +89,7 @@ class Report:
             "verdict": self.verdict.name.lower(),
             "conclusion": self.conclusion(),
             "origin": self.origin,
+            "part": self.part and {"first": self.part[0], "last": self.part[1]},
             "proven": proven
             and {
                 "size": proven.checkpoint.size,
@@ -93,6 +97,7 @@ class Report:
                 "signed_by": proven.signers,
                 "cosigned_at": proven.times,
                 "from": proven.where,
+                "recorded_until": self.recorded_at,
             },
             "events": self.events,
             "unsigned": self.unsigned,
@@ -112,8 +117,7 @@ class Report:
             return f"NOT as it was signed: {found} finding{'s' if found > 1 else ''}"
         if self.proven is None:
             return "nothing is proven"
-        size = self.proven.checkpoint.size
-        what = f"events 1 to {size} are those of the checkpoint of {size}"
+        what = self._what(self.proven.checkpoint.size)
         if Code.NO_KEY in self.counts:
             return f"self-consistent only: {what}, whose signature nobody has checked: give --vkey or --policy"
         parts = [f"{what}, signed by {' and '.join(self.proven.signers)}"]
@@ -127,7 +131,18 @@ class Report:
             sentence += f"; personal data of {self.erased} {'event' if self.erased == 1 else 'events'} were erased"
         if self.declared:
             sentence += f"; {self.declared} {_events(self.declared, 'was', 'were')} declared missing"
-        return sentence
+        return f"{sentence}; nothing is said of events before and after" if self.part else sentence
+
+    def _what(self, size: int) -> str:
+        """Return which events are those of the checkpoint of *size*, and until when they were recorded."""
+        first, last = self.part or (1, size)
+        last = min(last, size)
+        at = f"recorded at {self.recorded_at}"
+        if first == last:
+            time = f", {at}," if self.recorded_at else ""
+            return f"event {last}{time} is that of the checkpoint of {size}"
+        time = f", the last one {at}," if self.recorded_at else ""
+        return f"{'all ' if self.part else ''}events {first} to {last}{time} are those of the checkpoint of {size}"
 
 
 def _events(count: int, one: str, many: str) -> str:

@@ -52,15 +52,26 @@ class Block(NamedTuple):
     erasures: Mapping[int, Sequence[Erasure]]
 
 
+class Part(NamedTuple):
+    """Events of a tree from ``first`` to ``last``, both included, and hashes that stand for the others.
+
+    ``left``: the roots of the full subtrees before the first, the largest first, as many as ``first - 1`` has bits that
+    are set. ``right``: the roots of what is after the last, the nearest first, as its inclusion proof has them.
+    """
+
+    first: int
+    last: int
+    left: Sequence[bytes] = ()
+    right: Sequence[bytes] = ()
+
+
 class Head(NamedTuple):
     """What a source says of itself at one moment.
 
     ``events``: the size of the trail. ``size`` and ``root``: of the tree, which may be behind. ``floor``: events up to
     it were pruned. ``checkpoints``: of this log, the smallest first; ``others``: how many there are of earlier logs.
     ``cosignatures``: lines of notes, by the size of the checkpoint. ``findings``: what can be said without looking at
-    every event: unknown columns, a ``seq`` out of range. ``first``: the ``seq`` of the first event that there has to
-    be, 1 unless it is a bundle of a part; then ``left`` are the roots of the full subtrees before it, the largest
-    first, as many as ``first - 1`` has bits that are set.
+    every event: unknown columns, a ``seq`` out of range. ``part``: what there is of the tree, unless it is all.
     """
 
     origin: str
@@ -74,12 +85,13 @@ class Head(NamedTuple):
     others: int
     cosignatures: Mapping[int, Sequence[str]]
     findings: Sequence[Finding]
-    first: int = 1
-    left: Sequence[bytes] = ()
+    part: Part | None = None
 
 
 class Source(Protocol):
-    """An open source, for one thread."""
+    """An open source, for one thread. One that is a part of a tree has no tiles."""
+
+    has_tiles: bool
 
     def head(self) -> Head | None:
         """Return what the source says of itself; None if it has no log. Raises ``LogFormError``."""

@@ -440,6 +440,9 @@ def test_an_untouched_trail_is_proven(trail: Trail) -> None:
     assert report.verdict is Verdict.PROVEN
     assert report.proven
     assert report.proven.checkpoint.size == SIZES[-1]
+    last = trail.event(SIZES[-1])
+    assert report.recorded_at == last.plain[last.form.plain.index("recorded_at")]
+    assert f"events 1 to 600, the last one recorded at {report.recorded_at}, are those of" in report.conclusion()
     assert (report.events, report.unsigned, report.erased, report.checkpoints) == (EVENTS, 5, 2, 3)
     assert {each.code for each in report.findings} == {Code.TRIGGER_MISSING}  # line 93: no evidence in itself
 
