@@ -196,6 +196,8 @@ class _Look:
 
     def _mismatch(self, event: Event, leaf: Leaf, erased: Sequence[Group] = ()) -> None:
         column, what = None, "its row, or the opening of its commitments,"
+        if leaf.hash == UNKNOWN:
+            what = "its row, an opening of its commitments, or its proof"
         if erased:
             what = f"its row, or the commitment to its erased {' and '.join(erased)},"
         if leaf.commitments and leaf.opening:

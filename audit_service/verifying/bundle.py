@@ -27,12 +27,12 @@ from audit_service.proofs.bundle_format import (
     TILES,
 )
 from audit_service.proofs.checkpoint import parse_checkpoint
-from audit_service.proofs.merkle import HASH_SIZE
-from audit_service.proofs.note import parse_note
+from audit_service.proofs.merkle import HASH_SIZE, leaf_hash
+from audit_service.proofs.note import LARGEST, parse_note
 from audit_service.proofs.tile_path import BITS, WIDTH, Tile
 from audit_service.proving.log import StoredCheckpoint
 from audit_service.proving.rows import Event, Malformed
-from audit_service.verifying.bundle_lines import cut_proof, parse_erasure, parse_event, seq_of
+from audit_service.verifying.bundle_lines import cut_proof, parse_erasure, parse_event, seq_of, with_true_commitments
 from audit_service.verifying.bundle_list import LineList
 from audit_service.verifying.bundle_members import find_members
 from audit_service.verifying.findings import Code, Finding
@@ -40,7 +40,6 @@ from audit_service.verifying.proven_lines import Span, part_of, proven_leaf
 from audit_service.verifying.source import Block, Erasure, Head, Leaf
 
 LARGEST_MANIFEST = 1 << 20  # bytes
-LONGEST_NOTE = 1 << 16  # bytes
 RATIO = 100  # by which a compressed bundle may grow
 _COPY = 1 << 20  # bytes
 
@@ -95,7 +94,7 @@ class BundleSource:
         """Read *file*, a tar archive. Raises ``ProofError`` for what is no bundle."""
         self._file = file
         self._places = find_members(file)
-        self._note = self._content(CHECKPOINT, LONGEST_NOTE)
+        self._note = self._content(CHECKPOINT, LARGEST)
         self._checkpoint = parse_checkpoint(parse_note(self._note).text)
         self._manifest = self._read_manifest()
         self.has_tiles = self._manifest.claims_completeness
@@ -119,7 +118,7 @@ class BundleSource:
             floor=self._manifest.floor if self.has_tiles else 0,  # a part says nothing of what is before it
             declared=0,
             checkpoints=[
-                StoredCheckpoint(size, datetime.fromtimestamp(0, UTC), self._content(name, LONGEST_NOTE))
+                StoredCheckpoint(size, datetime.fromtimestamp(0, UTC), self._content(name, LARGEST))
                 for size, name in sorted((notes | newest).items())
             ],
             others=len(stored) - len(notes),
@@ -132,6 +131,9 @@ class BundleSource:
         """Return the events with ``seq`` from *first* to *last*, both included."""
         rows: list[Event | Malformed] = []
         leaves: dict[int, Leaf] = {}
+        erasures: dict[int, list[Erasure]] = {}
+        for seq, text in self._erasures.between(first, last):
+            erasures.setdefault(seq, []).append(parse_erasure(text)[1])
         for seq, text in self._events.between(first, last):
             if self.has_tiles:
                 line = parse_event(text, seq)
@@ -140,15 +142,14 @@ class BundleSource:
                 without, proof = cut_proof(text)
                 line = parse_event(without, seq)
                 leaves[seq] = proven_leaf(seq, line, proof, self._checkpoint)
+            if leaf_hash(line.entry) != leaves[seq].hash:
+                line = with_true_commitments(line, erasures.get(seq, ()))
             rows += [line.event] if line.event else []
         rows.sort(key=lambda row: row.seq)
         if self.has_tiles:
             for seq in range(first, min(last, self._checkpoint.size) + 1):
                 if seq not in leaves and (hash_ := self._leaf(seq)):
                     leaves[seq] = Leaf(hash_, None)
-        erasures: dict[int, list[Erasure]] = {}
-        for seq, text in self._erasures.between(first, last):
-            erasures.setdefault(seq, []).append(parse_erasure(text)[1])
         return Block(rows, leaves, erasures)
 
     def tile(self, level: int, number: int) -> bytes | None:

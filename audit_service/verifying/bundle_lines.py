@@ -8,11 +8,11 @@ from typing import NamedTuple
 import msgspec
 
 from audit_service.errors import ProofError
-from audit_service.proofs.bundle_format import ERASURES, EVENTS
-from audit_service.proofs.entry import FORMS, MISSING, Group, missing_entry
+from audit_service.proofs.bundle_format import ERASURES
+from audit_service.proofs.entry import FORMS, MISSING, OPENING_SIZE, Group, commitment, missing_entry
 from audit_service.proofs.strict import decode_base64
 from audit_service.proving.disclosures import Openings
-from audit_service.proving.leaves import ERASED
+from audit_service.proving.leaves import ERASED, OPENINGS_SIZE
 from audit_service.proving.rows import Event, Malformed
 from audit_service.verifying.source import Erasure
 
@@ -87,11 +87,28 @@ def parse_event(line: bytes, seq: int) -> Line:
         types = {name: type(fields[name]) for name in form.plain if name != "seq"}
         is_typed = set(types.values()) <= {str, NoneType} and types["recorded_at"] is types["timestamp"] is str
         if not is_typed or not is_canonical or form.entry(plain, who, where) != parts[0] or fields["seq"] != seq:
-            return Line(Malformed(seq, form.kind, "", f"its line in {EVENTS} is not in its canonical form"))
+            return Line(Malformed(seq, form.kind, "", "its JSON is not in its canonical form"))
     except (ValueError, KeyError, RecursionError, ProofError) as error:
-        return Line(Malformed(seq, next(iter(FORMS)), "", f"its line in {EVENTS} is none: {error}"))
+        return Line(Malformed(seq, next(iter(FORMS)), "", f"its JSON is that of none: {error}"))
     is_empty = texts[0] == _NULL, texts[1] == _NULL
     return Line(Event(seq, form, plain, *texts, is_empty), parts[0], opening, (who, where))
+
+
+def with_true_commitments(line: Line, erasures: Sequence[Erasure]) -> Line:
+    """Return *line*, without its event if its entry states other commitments than those of its fields and *erasures*.
+
+    The verifier makes the commitments anew and would not miss them, but whoever reads the line would.
+    """
+    event, opening = line.event, line.opening
+    if not isinstance(event, Event) or opening is None or len(opening) != OPENINGS_SIZE or line.commitments is None:
+        return line
+    erased = {each.group: each.commitment for each in erasures}
+    halves = opening[:OPENING_SIZE], opening[OPENING_SIZE:]
+    for group, text, half, stated in zip(Group, (event.who, event.where), halves, line.commitments, strict=True):
+        if stated != erased.get(group, stated if half == ERASED else commitment(group, text, half)):
+            why = f"its entry has another commitment to {group} than that of its fields"
+            return line._replace(event=Malformed(event.seq, event.form.kind, "", why))
+    return line
 
 
 def _opening(given: Openings) -> bytes:

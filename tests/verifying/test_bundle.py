@@ -35,6 +35,13 @@ def number_for_time(lines: list[bytes]) -> None:
     lines[9] = re.sub(rb'"recorded_at":"[^"]*"', b'"recorded_at":10', lines[9])
 
 
+def other_commitment(lines: list[bytes]) -> None:
+    """State another commitment in an entry, and leave all of which it is made."""
+    stated = re.search(rb'"who":"([0-9a-f]{64})"', lines[9])
+    assert stated
+    lines[9] = lines[9].replace(stated[1], stated[1][::-1])
+
+
 def deep(lines: list[bytes]) -> None:
     lines[9] = re.sub(rb'"who":\{.*\n', b'"who":' + b"[" * 5000 + b"]" * 5000 + b"}\n", lines[9])
 
@@ -50,6 +57,8 @@ def told_nothing(lines: list[bytes]) -> None:
     [
         (replaced("events.jsonl", b'"outcome":"success"', b'"outcome":"failure"'), Code.ROW_CHANGED),
         (replaced("events.jsonl", "Zo\u00eb".encode(), b"Zoe"), Code.ROW_CHANGED),
+        (replaced("events.jsonl", b'"who":"', b'"who":"0'), Code.BAD_FORM),
+        (lines_changed(other_commitment), Code.BAD_FORM),
         (replaced("events.jsonl", b'"seq":9,', b'"seq": 9,'), Code.MISSING),
         (replaced("events.jsonl", b',"where":', b', "where":'), Code.BAD_FORM),
         (lines_changed(lambda lines: lines.pop(4)), Code.MISSING),
