@@ -108,7 +108,7 @@ class DatabaseSource:
 
 @contextmanager
 def _any_text(connection: Connection) -> Iterator[None]:
-    """Read texts in SQLite that are no UTF-8 with another character for what is none: so they are not what was signed."""
+    """Read texts in SQLite that are no UTF-8, with another character for what is none: it was not signed like that."""
     if is_postgresql(connection):
         yield
         return
