@@ -8,8 +8,7 @@ LINE = re.compile(rb'\{"entry":(\{.*?\}),"openings":(null|\{.*?\}),"where":(null
 
 
 def demand(is_so, otherwise):
-    if not is_so:
-        sys.exit(f"NOT VERIFIED: {otherwise}")
+    return is_so or sys.exit(f"NOT VERIFIED: {otherwise}")
 
 
 def sha256(data):
@@ -22,8 +21,7 @@ def open_checkpoint(note, vkey):
     demand(sha256(name.encode() + b"\n" + key)[:4].hex() == key_id and key[0] == 1, "this is no public key of a log")
     text, _, signatures = note.rpartition(b"\n\n")
     for _, signer, signature in map(str.split, signatures.decode().splitlines()):
-        blob = base64.b64decode(signature)
-        if (signer, blob[:4].hex()) == (name, key_id):
+        if (signer, (blob := base64.b64decode(signature))[:4].hex()) == (name, key_id):
             Ed25519PublicKey.from_public_bytes(key[1:]).verify(blob[4:], text + b"\n")  # or it raises InvalidSignature
             origin, size, root = text.decode().split("\n")
             demand(origin == name, "a checkpoint is of another log")
@@ -43,6 +41,8 @@ def leaf(line, seq, erased):
 
 
 with tarfile.open(sys.argv[1]) as tar:
+    is_whole = json.load(tar.extractfile("manifest.json"))["claims_completeness"]
+    demand(is_whole, "this is a part of a history, which 'audit-service verify' verifies, and this script does not")
     size, root = open_checkpoint(tar.extractfile("checkpoint").read(), sys.argv[2])
     roots = dict(open_checkpoint(open(name, "rb").read(), sys.argv[2]) for name in sys.argv[3:])
     demand(roots.setdefault(size, root) == root and max(roots) == size, "you have a newer checkpoint, or another one")

@@ -14,13 +14,16 @@ import msgspec
 from audit_service.cli.connection import current_settings, open_engine
 from audit_service.errors import AuditError, ProofError
 from audit_service.proofs.keys import Algorithm, parse_verifier
+from audit_service.proofs.note import LARGEST as LARGEST_NOTE
+from audit_service.proofs.policy import LARGEST as LARGEST_POLICY
 from audit_service.proofs.policy import Policy, parse_policy
 from audit_service.storage.outages import DATABASE_ERRORS, driver_error
 from audit_service.storage.schema import require_newest
-from audit_service.verifying.bundle import bundle_opener
 from audit_service.verifying.checkpoints import Trust
 from audit_service.verifying.database import DatabaseOpener
+from audit_service.verifying.files import file_opener, read_small
 from audit_service.verifying.memory import read_memory, write_memory
+from audit_service.verifying.proof_file import ProofOpener
 from audit_service.verifying.report import Report, Verdict
 from audit_service.verifying.source import Opener
 from audit_service.verifying.walk import MAX_UNSIGNED, Progress
@@ -30,7 +33,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command()
-@click.argument("bundle", type=_FILE, required=False)
+@click.argument("file", type=_FILE, required=False)
 @click.option("--vkey", "keys", multiple=True, metavar="KEY", help="A public key of the log ('trail key' prints it).")
 @click.option("--policy", type=_FILE, help="A file with keys of logs and witnesses (C2SP tlog-policy).")
 @click.option("--against", type=_FILE, multiple=True, help="A checkpoint that was kept elsewhere. May be repeated.")
@@ -57,7 +60,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     help="Processes that do the work.",
 )
 def verify(
-    bundle: Path | None,
+    file: Path | None,
     keys: Sequence[str],
     policy: Path | None,
     against: Sequence[Path],
@@ -67,17 +70,19 @@ def verify(
     as_json: bool,
     jobs: int,
 ) -> None:
-    """Verify that the history of a BUNDLE, or else of the database, is as signed, and say what exactly is proven.
+    """Verify that the history of the database is as signed, and say what exactly is proven.
+
+    With a FILE it is the one of a bundle ('bundle' writes them), or a single event with its proof, as the API has it.
 
     Nothing is believed but signatures by the keys that are given, so take them from somewhere that the machine's
     operator cannot change. Exit status: 0 if all is proven, 1 if something was changed, 2 if it cannot be proven.
     """
     try:
-        trust, kept = _trust(keys, policy), {str(path): path.read_bytes() for path in against}
+        trust, kept = _trust(keys, policy), {str(path): read_small(path, LARGEST_NOTE) for path in against}
         remembered = read_memory(remember) if remember else None
         if remember and remembered:
             kept[str(remember)] = remembered
-        report = _verify(bundle, trust, kept, max_unsigned, jobs)
+        report = _verify(file, trust, kept, max_unsigned, jobs)
     except (AuditError, OSError, BrokenProcessPool) as error:
         _fail(str(error))
     except DATABASE_ERRORS as error:
@@ -90,15 +95,19 @@ def verify(
     sys.exit(report.verdict)
 
 
-def _verify(bundle: Path | None, trust: Trust, kept: Mapping[str, bytes], max_unsigned: float, jobs: int) -> Report:
-    with _opener(bundle) as opener, click.progressbar(length=0, label="verifying", file=sys.stderr) as bar:
-        return verify_history(opener, trust, kept=kept, max_unsigned=max_unsigned, jobs=jobs, progress=_shown(bar))
+def _verify(file: Path | None, trust: Trust, kept: Mapping[str, bytes], max_unsigned: float, jobs: int) -> Report:
+    with _opener(file) as opener, click.progressbar(length=0, label="verifying", file=sys.stderr) as bar:
+        if not isinstance(opener, ProofOpener):
+            return verify_history(opener, trust, kept=kept, max_unsigned=max_unsigned, jobs=jobs, progress=_shown(bar))
+    report = verify_history(opener, trust, kept=kept, max_unsigned=max_unsigned)
+    report.event = opener.event()
+    return report
 
 
 @contextmanager
-def _opener(bundle: Path | None) -> Iterator[Opener]:
-    if bundle:
-        with bundle_opener(bundle) as opener:
+def _opener(file: Path | None) -> Iterator[Opener]:
+    if file:
+        with file_opener(file) as opener:
             yield opener
         return
     with open_engine() as engine:
@@ -119,7 +128,7 @@ def _trust(keys: Sequence[str], policy: Path | None) -> Trust:
     for key in found:
         if key.algorithm is not Algorithm.ED25519:
             raise ProofError(f"the key of {key.name!r} is no key of a log")
-    rules: Policy | None = parse_policy(policy.read_bytes()) if policy else None
+    rules: Policy | None = parse_policy(read_small(policy, LARGEST_POLICY)) if policy else None
     return Trust([*found, *(log.key for log in rules.logs)] if rules else found, rules)
 
 

@@ -6,6 +6,7 @@ fields (as draft-ietf-keytrans-protocol does it). Without the opening nobody can
 anybody can check the fields. So an opening can be deleted, and the entry stays provable.
 """
 
+import re
 from binascii import hexlify, unhexlify
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -40,6 +41,7 @@ class Group(StrEnum):
 _LABELS = {group: f"{group}\x00".encode() for group in Group}
 _END = b',"where":"%b","who":"%b"}'  # of an entry: no plain field's name sorts after these
 _END_SIZE = len(_END % (bytes(64), bytes(64)))
+_SPLIT = re.compile(_END % (b"([0-9a-f]{64})", b"([0-9a-f]{64})") + rb"\Z")
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -132,12 +134,11 @@ def join_entry(plain: bytes, who: bytes, where: bytes) -> bytes:
 
 
 def split_entry(entry: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return what an entry was joined from, and what may be anything if it is none: join it again to know."""
-    end = entry[-_END_SIZE:]
-    try:
-        return entry[:-_END_SIZE] + b"}", unhexlify(end[-66:-2]), unhexlify(end[10:74])
-    except ValueError:
-        raise ProofError("the commitments are not in hexadecimal digits at the end of the entry") from None
+    """Return what ``join_entry`` has joined. Raises ``ProofError`` for an entry without commitments at its end."""
+    found = _SPLIT.match(entry, max(0, len(entry) - _END_SIZE))
+    if found is None:
+        raise ProofError("it does not end with its commitments, in hexadecimal digits")
+    return entry[:-_END_SIZE] + b"}", unhexlify(found[2]), unhexlify(found[1])
 
 
 def missing_entry(seq: int) -> bytes:

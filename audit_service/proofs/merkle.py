@@ -77,6 +77,41 @@ def consistency_ranges(size1: int, size2: int) -> list[Range]:
     return found[::-1]
 
 
+def split_proof(index: int, size: int, proof: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """Return what the inclusion proof of the leaf at *index* has of before it, and of after it.
+
+    The first are the full subtrees of the leaves before it, the largest first; the second the roots of the rest, the
+    nearest first. Nothing is checked but their number: raises ``ProofError``.
+    """
+    ranges = inclusion_ranges(index, size)
+    if len(proof) != len(ranges):
+        raise ProofError(f"the proof of leaf {index} in a tree of {size} has {len(ranges)} hashes, not {len(proof)}")
+    left = [each for (first, _), each in zip(ranges, proof, strict=True) if first < index]
+    right = [each for (first, _), each in zip(ranges, proof, strict=True) if first > index]
+    return left[::-1], right
+
+
+def grown_root(subtrees: Sequence[bytes], size1: int, right: Sequence[bytes], size2: int) -> bytes:
+    """Return the root of the tree of *size2* whose first *size1* leaves have these full subtrees, the largest first.
+
+    *right* is what the proof of the last of these leaves has of after it, the nearest first.
+    """
+    place, last = size1 - 1, size2 - 1
+    *before, found = subtrees
+    after = list(right[::-1])
+    while place % 2:
+        place, last = place >> 1, last >> 1
+    while last:
+        if place % 2 or place == last:
+            found = node_hash(before.pop(), found)
+            while place % 2 == 0 and place:
+                place, last = place >> 1, last >> 1
+        else:
+            found = node_hash(found, after.pop())
+        place, last = place >> 1, last >> 1
+    return found
+
+
 def verify_inclusion(index: int, size: int, leaf_hash: bytes, proof: Sequence[bytes], root: bytes) -> None:
     """Check that a leaf is at *index*, from 0, in the tree of *size* with this root (RFC 9162, section 2.1.3.2).
 

@@ -11,6 +11,7 @@ from audit_service.proofs.strict import decode_base64
 
 DASH = "\u2014 "  # before each signature
 MOST_SIGNATURES = 100
+LARGEST = 1 << 16  # bytes of a note that is read from somewhere else
 
 
 class Signature(msgspec.Struct, frozen=True):

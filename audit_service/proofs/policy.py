@@ -8,6 +8,7 @@ from audit_service.errors import ProofError
 from audit_service.proofs.keys import Algorithm, VerifierKey, parse_verifier
 from audit_service.proofs.strict import parse_number
 
+LARGEST = 1 << 18  # bytes of a policy that is read from somewhere else
 NONE = "none"  # the quorum that needs no witness
 
 

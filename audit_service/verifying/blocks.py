@@ -9,7 +9,7 @@ from audit_service.events.kinds import KIND_NAMED
 from audit_service.proofs.entry import OPENING_SIZE, Group, commitment, join_entry, missing_entry
 from audit_service.proofs.merkle import HASH_SIZE, Frontier, leaf_hash, root
 from audit_service.proofs.tile_path import BITS, WIDTH
-from audit_service.proving.leaves import ERASED, OPENINGS_SIZE, entry_of
+from audit_service.proving.leaves import ERASED, OPENINGS_SIZE
 from audit_service.proving.rows import Event, Malformed, Row
 from audit_service.verifying.findings import Code, Finding, missing
 from audit_service.verifying.source import Block, Erasure, Leaf, Source, blocks
@@ -112,6 +112,7 @@ class _Look:
         for first, last in blocks(task.first, task.last, STEP):
             block = self._source.block(first, last)
             self._is_empty = self._is_empty and not (block.rows or block.leaves)
+            self._findings.extend(block.findings)
             self._step(first, last, block)
         self._end_of_gap()
         edge: Sequence[bytes] = ()
@@ -152,6 +153,8 @@ class _Look:
                         stored.append(leaf.hash)
                         if found != leaf.hash:
                             self._mismatch(row, leaf)
+                        elif leaf.commitments not in {None, commitments}:
+                            self._misstated(row)
                         continue
             if is_tree:
                 found_or_none = self._unusual(seq, here, leaf, erasures.get(seq, ()))
@@ -195,6 +198,8 @@ class _Look:
 
     def _mismatch(self, event: Event, leaf: Leaf, erased: Sequence[Group] = ()) -> None:
         column, what = None, "its row, or the opening of its commitments,"
+        if leaf.hash == UNKNOWN:
+            what = "its row, an opening of its commitments, or its proof"
         if erased:
             what = f"its row, or the commitment to its erased {' and '.join(erased)},"
         if leaf.commitments and leaf.opening:
@@ -209,6 +214,10 @@ class _Look:
             what = f"its fields of {' and '.join(differ)}" if differ else "what is in the entry as it is"
         words = f"the {event.form.kind} event {event.seq} is not the one that its leaf tells of: {what} was changed"
         self._mismatches.append(Mismatch(event.seq, _table(event), column, words))
+
+    def _misstated(self, event: Event) -> None:
+        why = "its entry has another commitment than that to its fields"
+        self._malformed(Malformed(event.seq, event.form.kind, "", why))
 
     def _without_leaf(self, seq: int, here: Sequence[Row]) -> None:
         """Look at an event that is not in the tree yet."""
@@ -255,26 +264,27 @@ class _Look:
                 return None
         commitments: dict[Group, bytes] = {}
         halves = opening[:OPENING_SIZE], opening[OPENING_SIZE:]
-        is_whole = True
         for group, text, is_empty, half in zip(Group, (event.who, event.where), event.is_empty, halves, strict=True):
             record = records.get(group)
             if record:
                 commitments[group] = record.commitment
                 self._erased.append(Erased(seq, group, record.by_seq))
                 self._erased_well(event, record, is_empty=is_empty, half=half, text=text)
-            elif half == ERASED:
-                is_whole = False
-                if is_empty:
-                    words = f"{group} was erased from the event {seq}, and no record says so"
-                    self._find(Code.ERASED_WITHOUT_RECORD, words, seq, table, group)
-                else:
-                    words = f"the opening of {group} of the event {seq} is missing: its fields cannot be proven"
-                    self._find(Code.OPENING_MISSING, words, seq, table, group)
-        if not is_whole:
+            elif half != ERASED:
+                commitments[group] = commitment(group, text, half)
+            elif is_empty:
+                words = f"{group} was erased from the event {seq}, and no record says so"
+                self._find(Code.ERASED_WITHOUT_RECORD, words, seq, table, group)
+            else:
+                words = f"the opening of {group} of the event {seq} is missing: its fields cannot be proven"
+                self._find(Code.OPENING_MISSING, words, seq, table, group)
+        if len(commitments) < len(Group):
             return None
-        found = leaf_hash(entry_of(event, opening, commitments))
+        found = leaf_hash(join_entry(event.plain, commitments[Group.WHO], commitments[Group.WHERE]))
         if found != leaf.hash:
-            self._mismatch(event, leaf, list(commitments))
+            self._mismatch(event, leaf, [group for group in Group if group in records])
+        elif leaf.commitments not in {None, (commitments[Group.WHO], commitments[Group.WHERE])}:
+            self._misstated(event)
         return found
 
     def _erased_well(self, event: Event, record: Erasure, *, is_empty: bool, half: bytes, text: bytes) -> None:
@@ -338,7 +348,7 @@ class _Look:
             self._roots(slice(place, place + WIDTH), differs=differs)
             for place in range(skipped, len(self._made) - WIDTH + 1, WIDTH)
         ]
-        if not roots:
+        if not roots or not self._source.has_tiles:
             return
         first = (before + skipped) // WIDTH
         tile = self._source.tile(1, first // WIDTH)

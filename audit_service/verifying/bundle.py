@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, NamedTuple
@@ -23,22 +23,23 @@ from audit_service.proofs.bundle_format import (
     ERASURES,
     EVENTS,
     FORMAT,
-    LONGEST_LINE,
     MANIFEST,
     TILES,
 )
 from audit_service.proofs.checkpoint import parse_checkpoint
 from audit_service.proofs.merkle import HASH_SIZE
-from audit_service.proofs.note import parse_note
+from audit_service.proofs.note import LARGEST, parse_note
 from audit_service.proofs.tile_path import BITS, WIDTH, Tile
 from audit_service.proving.log import StoredCheckpoint
-from audit_service.proving.rows import Event, Malformed
-from audit_service.verifying.bundle_lines import parse_erasure, parse_event, seq_of
-from audit_service.verifying.bundle_members import Place, find_members
+from audit_service.proving.rows import Row
+from audit_service.verifying.bundle_lines import cut_proof, parse_erasure, parse_event, seq_of
+from audit_service.verifying.bundle_list import LineList, Order
+from audit_service.verifying.bundle_members import find_members
 from audit_service.verifying.findings import Code, Finding
+from audit_service.verifying.proven_lines import Span, part_of, proven_leaf
 from audit_service.verifying.source import Block, Erasure, Head, Leaf
 
-SMALL = 1 << 20  # bytes that every member may have but the two lists
+LARGEST_MANIFEST = 1 << 20  # bytes
 RATIO = 100  # by which a compressed bundle may grow
 _COPY = 1 << 20  # bytes
 
@@ -47,6 +48,8 @@ class _Manifest(msgspec.Struct):
     format: str
     floor: int
     claims_completeness: bool
+    first: int = msgspec.field(name="from")
+    last: int = msgspec.field(name="to")
 
 
 class BundleOpener(NamedTuple):
@@ -88,30 +91,19 @@ class BundleSource:
     """The members of a bundle, read where they are."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        """Read *file*, a tar archive. Raises ``ProofError`` for what is no bundle of a whole history."""
+        """Read *file*, a tar archive. Raises ``ProofError`` for what is no bundle."""
         self._file = file
         self._places = find_members(file)
-        try:
-            manifest = msgspec.json.decode(self._content(MANIFEST), type=_Manifest)
-        except msgspec.MsgspecError as error:
-            raise ProofError(f"{MANIFEST} is not what it has to be: {error}") from None
-        if manifest.format != FORMAT:
-            raise ProofError(f"this is no {FORMAT}, but {manifest.format[:80]!r}")
-        if not manifest.claims_completeness:
-            raise ProofError("this bundle has a part of the history: each event in it has a proof of its own")
-        self._floor = manifest.floor
-        self._note = self._content(CHECKPOINT)
+        self._note = self._content(CHECKPOINT, LARGEST)
         self._checkpoint = parse_checkpoint(parse_note(self._note).text)
-        self._erasures: dict[int, list[Erasure]] = {}
-        for line in self._lines(self._places[ERASURES].begin, self._places[ERASURES].end):
-            seq, erasure = parse_erasure(line)
-            self._erasures.setdefault(seq, []).append(erasure)
+        self._manifest = self._read_manifest()
+        self.has_tiles = self._manifest.claims_completeness
+        first, last = self._manifest.first, self._manifest.last
+        if self.has_tiles:
+            first, last = 1, self._checkpoint.size
+        self._events = LineList(file, self._places[EVENTS], Order(first, last, may_repeat=False), seq_of)
+        self._erasures = LineList(file, self._places[ERASURES], Order(first, last, may_repeat=True), seq_of)
         self._tile: tuple[int, bytes] | None = None
-        self._next = (1, self._events.begin)  # a seq, and where its line begins
-
-    @property
-    def _events(self) -> Place:
-        return self._places[EVENTS]
 
     def head(self) -> Head:
         """Return what the bundle says of itself."""
@@ -126,43 +118,52 @@ class BundleSource:
             events=checkpoint.size,
             size=checkpoint.size,
             root=checkpoint.root,
-            floor=self._floor,
+            floor=self._manifest.floor if self.has_tiles else 0,  # a part says nothing of what is before it
             declared=0,
             checkpoints=[
-                StoredCheckpoint(size, datetime.fromtimestamp(0, UTC), self._content(name))
+                StoredCheckpoint(size, datetime.fromtimestamp(0, UTC), self._content(name, LARGEST))
                 for size, name in sorted((notes | newest).items())
             ],
             others=len(stored) - len(notes),
             cosignatures={},
-            findings=self._misplaced,
+            findings=(),
+            part=None if self.has_tiles else part_of(self._span(), checkpoint.size),
         )
 
     def block(self, first: int, last: int) -> Block:
         """Return the events with ``seq`` from *first* to *last*, both included."""
-        rows: list[Event | Malformed] = []
+        rows: list[Row] = []
         leaves: dict[int, Leaf] = {}
-        begin = self._next[1] if self._next[0] == first else self._find(first)
-        for line in self._lines(begin, self._events.end):
-            seq = seq_of(line)
-            if seq > last:
-                break
-            begin += len(line)
-            row, opening, commitments = parse_event(line, seq)
-            rows += [row] if row else []
-            leaves[seq] = Leaf(self._leaf(seq), opening, commitments)
-        self._next = (last + 1, begin)
-        rows.sort(key=lambda row: row.seq)
-        for seq in range(first, min(last, self._checkpoint.size) + 1):
-            if seq not in leaves and (hash_ := self._leaf(seq)):
-                leaves[seq] = Leaf(hash_, None)
-        erasures = {seq: found for seq in range(first, last + 1) if (found := self._erasures.get(seq))}
-        return Block(rows, leaves, erasures)
+        erasures: dict[int, list[Erasure]] = {}
+        findings: list[Finding] = []
+        for seq, text in self._erasures.between(first, last):
+            told, erasure = parse_erasure(text)
+            erasures.setdefault(seq, []).append(erasure)
+            findings += [_misplaced(ERASURES, told)] if told != seq else []
+        for seq, text in self._events.between(first, last):
+            if self.has_tiles:
+                line = parse_event(text, seq)
+                leaves[seq] = Leaf(self._leaf(seq), line.opening, line.commitments)
+            else:
+                without, proof = cut_proof(text)
+                line = parse_event(without, seq)
+                leaves[seq] = proven_leaf(seq, line, proof, self._checkpoint)
+            if line.event:
+                rows.append(line.event)
+        rows.sort(key=itemgetter(0))
+        if self.has_tiles:
+            for seq in range(first, min(last, self._checkpoint.size) + 1):
+                if seq not in leaves and (hash_ := self._leaf(seq)):
+                    leaves[seq] = Leaf(hash_, None)
+        for name, lines in ((EVENTS, self._events), (ERASURES, self._erasures)):
+            findings += [] if lines.misplaced is None else [_misplaced(name, lines.misplaced)]
+        return Block(rows, leaves, erasures, findings)
 
     def tile(self, level: int, number: int) -> bytes | None:
         """Return the tile of a *level*; None if there is none."""
         count = (self._checkpoint.size >> BITS * level) - number * WIDTH
         name = TILES + Tile(level, number, min(WIDTH, count)).path() if count > 0 else ""
-        return self._content(name) if name in self._places else None
+        return self._content(name, WIDTH * HASH_SIZE) if name in self._places else None
 
     def _leaf(self, seq: int) -> bytes:
         """Return the hash of a leaf as the tree has it; nothing if it has none."""
@@ -171,54 +172,36 @@ class BundleSource:
             self._tile = (number, self.tile(0, number) or b"")
         return self._tile[1][place * HASH_SIZE : (place + 1) * HASH_SIZE]
 
-    @cached_property
-    def _misplaced(self) -> list[Finding]:
-        """A finding for the first line that is not in its place: the blocks are looked for by the order of lines."""
-        latest = 0
-        for line in self._lines(self._events.begin, self._events.end):
-            seq = seq_of(line)
-            if not latest < seq <= self._checkpoint.size:
-                words = f"{EVENTS} has a line with the seq {seq} after that of {latest}, and the last is that of "
-                return [Finding(Code.OUT_OF_RANGE, f"{words}{self._checkpoint.size}", seq=seq, table=EVENTS)]
-            latest = seq
-        return []
+    def _span(self) -> Span:
+        """Return the events that a part has; its first and its last line tell what is beside them."""
+        first, last = self._manifest.first, self._manifest.last
+        proofs = [
+            next((cut_proof(line)[1] for _, line in self._events.between(seq, seq)), None) for seq in (first, last)
+        ]
+        return Span(first, last, (proofs[0], proofs[-1]))
 
-    def _find(self, seq: int) -> int:
-        """Return where the first line begins whose seq is *seq* or more."""
-        low, high = self._events
-        while low < high:
-            middle = (low + high) // 2
-            begin = middle
-            if middle > low:
-                self._file.seek(middle - 1)
-                begin = middle - 1 + len(self._file.readline(LONGEST_LINE))  # to the end of the line before
-            line = next(self._lines(begin, self._events.end), None) if begin < high else None
-            if line is None:
-                high = middle
-            elif seq_of(line) < seq:
-                low = begin + len(line)
-            elif middle == low:
-                return low
-            else:
-                high = middle
-        return low
+    def _read_manifest(self) -> _Manifest:
+        try:
+            manifest = msgspec.json.decode(self._content(MANIFEST, LARGEST_MANIFEST), type=_Manifest)
+        except msgspec.MsgspecError as error:
+            raise ProofError(f"{MANIFEST} is not what it has to be: {error}") from None
+        if manifest.format != FORMAT:
+            raise ProofError(f"this is no {FORMAT}, but {manifest.format[:80]!r}")
+        if not manifest.claims_completeness and not 1 <= manifest.first <= manifest.last <= self._checkpoint.size:
+            span, size = f"events {manifest.first} to {manifest.last}", self._checkpoint.size
+            raise ProofError(f"{MANIFEST} is not what it has to be: it says that there are {span} of {size}")
+        return manifest
 
-    def _lines(self, begin: int, end: int) -> Iterator[bytes]:
-        """Yield the lines of a part of the file. Raises ``ProofError`` for one that is too long, or has no end."""
-        while begin < end:
-            if self._file.tell() != begin:  # other parts are read in between
-                self._file.seek(begin)
-            line = self._file.readline(min(LONGEST_LINE, end - begin))
-            if not line.endswith(b"\n"):
-                raise ProofError(f"a line at byte {begin} has no end, or is longer than {LONGEST_LINE} bytes")
-            begin += len(line)
-            yield line
-
-    def _content(self, name: str) -> bytes:
+    def _content(self, name: str, longest: int) -> bytes:
         if name not in self._places:
             raise ProofError(f"the bundle has no {name}")
         begin, end = self._places[name]
-        if end - begin > SMALL:
-            raise ProofError(f"{name} is larger than {SMALL} bytes")
+        if end - begin > longest:
+            raise ProofError(f"{name} is larger than {longest} bytes")
         self._file.seek(begin)
         return self._file.read(end - begin)
+
+
+def _misplaced(name: str, seq: int) -> Finding:
+    words = f"{name} has a line with the seq {seq}, which is not in its place: they rise from line to line"
+    return Finding(Code.OUT_OF_RANGE, words, seq=seq, table=name)

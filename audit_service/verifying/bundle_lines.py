@@ -1,13 +1,14 @@
 """The lines of a bundle: an event with the openings of its commitments, or the record of what was erased."""
 
 import re
-from types import NoneType
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from audit_service.errors import ProofError
-from audit_service.proofs.bundle_format import ERASURES, EVENTS
-from audit_service.proofs.entry import FORMS, MISSING, Group, join_entry, missing_entry
+from audit_service.proofs.bundle_format import ERASURES
+from audit_service.proofs.entry import FORMS, MISSING, VERSION, Form, Group, missing_entry, split_entry
 from audit_service.proofs.strict import decode_base64
 from audit_service.proving.disclosures import Openings
 from audit_service.proving.leaves import ERASED
@@ -15,10 +16,13 @@ from audit_service.proving.rows import Event, Malformed
 from audit_service.verifying.source import Erasure
 
 _SEQ = re.compile(rb'"seq":([1-9][0-9]{0,17})[,}]')
+_KIND = re.compile(rb'"kind":"([a-z]{1,20})"')
 _NULL = b"null"
+_PROOF = b',"proof":['
+_MOST_HASHES = 63  # of a proof
 
 
-class _Line(msgspec.Struct, forbid_unknown_fields=True):
+class _Line(msgspec.Struct, forbid_unknown_fields=True):  # its fields are sorted, as those of the canonical form are
     entry: msgspec.Raw
     openings: Openings | None
     where: msgspec.Raw
@@ -33,7 +37,7 @@ class _ErasureLine(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _line = msgspec.json.Decoder(_Line).decode
-_fields = msgspec.json.Decoder(dict[str, str | int | None]).decode
+_texts = msgspec.json.Decoder(list[str]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -43,48 +47,61 @@ def seq_of(line: bytes) -> int:
     return int(found[1]) if found else 0
 
 
-Parsed = tuple[Event | Malformed | None, bytes | None, tuple[bytes, bytes] | None]
+class Line(NamedTuple):
+    """What a line has: an event, unless it is declared missing; its entry, its openings and its commitments."""
+
+    event: Event | Malformed | None
+    entry: bytes = b""
+    opening: bytes | None = None
+    commitments: tuple[bytes, bytes] | None = None
 
 
-def parse_event(line: bytes, seq: int) -> Parsed:
-    """Return the event of a line, its openings and its commitments; no event if it is declared missing."""
+def cut_proof(line: bytes) -> tuple[bytes, Sequence[bytes] | None]:
+    """Return a line of a part as that of a whole history, and the proof that it had; None if that is none."""
+    place = line.rfind(_PROOF)
+    if place < 0:
+        return line, None
+    try:
+        texts = _texts(line[place + len(_PROOF) - 1 :].removesuffix(b"}\n"))
+        proof = [decode_base64(each) for each in texts] if len(texts) <= _MOST_HASHES else None
+    except (msgspec.MsgspecError, ProofError):
+        proof = None
+    return line[:place] + b"}\n", proof
+
+
+def parse_event(line: bytes, seq: int) -> Line:
+    """Return what the line of an event has."""
     try:
         given = _line(line)
-        fields = _fields(given.entry)
-        if fields.get("kind") == MISSING and bytes(given.entry) == missing_entry(seq):
-            return None, None, None
-        form = FORMS[str(fields["kind"])]
-        plain = [fields.get(name) for name in form.plain]
-        who, where = bytes.fromhex(str(fields[Group.WHO])), bytes.fromhex(str(fields[Group.WHERE]))
+        entry, texts = bytes(given.entry), (bytes(given.who), bytes(given.where))
+        found = _KIND.search(entry)
+        kind = found[1].decode() if found else ""
+        if kind == MISSING and entry == missing_entry(seq):
+            return Line(None, entry)
+        fields = _ENTRIES[kind](entry)
+        plain, who, where = split_entry(entry)
         opening = _opening(given.openings) if given.openings else None
-        texts = bytes(given.who), bytes(given.where)
-        parts = bytes(given.entry), _encode(given.openings), texts[1], texts[0]
-        is_canonical = line == b'{"entry":%b,"openings":%b,"where":%b,"who":%b}\n' % parts
-        types = {name: type(fields[name]) for name in form.plain if name != "seq"}
-        is_typed = set(types.values()) <= {str, NoneType} and types["recorded_at"] is types["timestamp"] is str
-        if (
-            not is_typed
-            or not is_canonical
-            or join_entry(form.plain_text(plain), who, where) != parts[0]
-            or fields["seq"] != seq
-        ):
-            return Malformed(seq, form.kind, "", f"its line in {EVENTS} is not in its canonical form"), None, None
+        if _encode(given) != line[:-1] or _encode(fields) != entry or fields.seq != seq:
+            return Line(Malformed(seq, kind, "", "its JSON is not in its canonical form"))
     except (ValueError, KeyError, RecursionError, ProofError) as error:
-        return Malformed(seq, next(iter(FORMS)), "", f"its line in {EVENTS} is none: {error}"), None, None
+        return Line(Malformed(seq, next(iter(FORMS)), "", f"its JSON is that of none: {error}"))
     is_empty = texts[0] == _NULL, texts[1] == _NULL
-    return (
-        Event(
-            seq,
-            form,
-            str(fields["recorded_at"]),
-            str(fields.get("action", "")),
-            form.plain_text(plain),
-            *texts,
-            is_empty,
-        ),
-        opening,
-        (who, where),
-    )
+    action = getattr(fields, "action", None) or ""
+    event = Event(seq, FORMS[kind], fields.recorded_at, action, plain, *texts, is_empty)
+    return Line(event, entry, opening, (who, where))
+
+
+def _decoder(form: Form) -> Callable[[bytes], Any]:
+    """Return what reads an entry of *form*. What it gives is written again in the canonical form."""
+    types: dict[str, Any] = {"kind": Literal[form.kind], "v": Literal[VERSION], "seq": int}
+    types |= dict.fromkeys(("recorded_at", "timestamp", Group.WHO.value, Group.WHERE.value), str)
+    names = sorted({*form.plain, *types})
+    fields = [(name, types.get(name, str | None), *((None,) if name in form.later else ())) for name in names]
+    shape = msgspec.defstruct("Entry", fields, kw_only=True, omit_defaults=True, forbid_unknown_fields=True)
+    return msgspec.json.Decoder(shape).decode
+
+
+_ENTRIES = {form.kind: _decoder(form) for form in FORMS.values()}
 
 
 def _opening(given: Openings) -> bytes:

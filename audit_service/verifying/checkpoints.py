@@ -73,11 +73,15 @@ def read_stored(
 def read_kept(notes: Mapping[str, bytes], origin: str | None, trust: Trust) -> Read:
     """Read checkpoints of the log *origin* that were kept elsewhere; *notes* has them by the names of their files.
 
-    Without a log each of them is of a log that is not there any more.
+    Without a log each of them is of a log that is not there any more. Raises ``ProofError`` for what is no checkpoint.
     """
     known: list[Known] = []
     findings: list[Finding] = []
     for name, note in notes.items():
+        try:
+            parse_checkpoint(parse_note(note).text)
+        except ProofError as error:
+            raise ProofError(f"{name} is no checkpoint: {error}") from None
         try:
             known.append(_open(note, name, origin, trust, ()))
         except _Refused as refused:

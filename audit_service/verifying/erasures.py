@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from audit_service.proving.rows import Event
 from audit_service.verifying.blocks import Erased, Notice
 from audit_service.verifying.findings import Code, Finding
-from audit_service.verifying.source import Source
+from audit_service.verifying.source import Part, Source
 from audit_service.vocabulary import AdminAction
 
 
@@ -28,20 +28,25 @@ class Erasures:
             self._last = each.seq
             self._by_seq.setdefault(each.by_seq, _Records()).add(each)
 
-    def findings(self, source: Source, events: int) -> Iterable[Finding]:
-        """Yield what is wrong, once all blocks up to the last of so many *events* are added."""
+    def findings(self, source: Source, events: int, part: Part | None) -> Iterable[Finding]:
+        """Yield what is wrong, once all blocks up to the last of so many *events* are added.
+
+        Of a *part* less can be said: it need not have the event that tells of the erasure, or the other records.
+        """
         for seq, records in sorted(self._by_seq.items()):
             notice = self._notices.get(seq)
+            if part and seq > max(part.last, records.last):
+                continue
             if seq > events:  # it came while the blocks were read, and not all of what it tells of was seen
                 if not _is_notice(source, seq):
                     yield records.not_signed(seq)
             elif notice is None or seq <= records.last:
                 yield records.not_signed(seq)
-            elif records.differs(notice):
+            elif not part and records.differs(notice):
                 words = f"the event {seq} tells of {notice.rows} events that were erased from, the records of others"
                 yield Finding(Code.ERASURE_MISMATCH, words, seq=seq, table="trail_erasures")
         for seq, notice in sorted(self._notices.items()):
-            if seq not in self._by_seq and notice.rows:
+            if seq not in self._by_seq and notice.rows and not part:
                 words = f"the event {seq} tells of {notice.rows} events that were erased from, and there is no record"
                 yield Finding(Code.ERASURE_MISMATCH, words, seq=seq, table="trail_erasures")
 

@@ -55,6 +55,7 @@ class Code(StrEnum):
     NO_KEY = "no_key"
     NO_LOG = "no_log"
     NO_CHECKPOINT = "no_checkpoint"
+    NOT_COMPARED = "not_compared"
     UNSIGNED_TOO_OLD = "unsigned_too_old"
     LOG_RESTARTED = "log_restarted"
 
@@ -71,6 +72,7 @@ _UNPROVEN = {
     Code.NO_LOG,
     Code.NO_CHECKPOINT,
     Code.NO_QUORUM,
+    Code.NOT_COMPARED,
     Code.UNSIGNED_TOO_OLD,
     Code.LOG_RESTARTED,
 }

@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+from audit_service.proofs.note import LARGEST
 from audit_service.settings.data_folder import replace_file
+from audit_service.verifying.files import read_small
 
 
 def read_memory(path: Path) -> bytes | None:
-    """Return the checkpoint that was remembered, a note; None if there is none yet. Raises ``OSError``."""
+    """Return the checkpoint that was remembered, a note; None if there is none yet.
+
+    Raises ``ProofError`` for what is too large to be one, and ``OSError``.
+    """
     try:
-        return path.read_bytes()
+        return read_small(path, LARGEST)
     except FileNotFoundError:
         return None
 

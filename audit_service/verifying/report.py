@@ -1,14 +1,18 @@
 """What a verifier says at the end: what is proven, by whose signature, until when, and what is not."""
 
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
+import msgspec
+
 from audit_service.verifying.checkpoints import Known
 from audit_service.verifying.findings import Code, Finding, Weight, missing
 
+_NULL = b"null"
 _MOST = 100  # findings of a code that are kept; others are counted
 
 
@@ -25,8 +29,10 @@ class Report:
 
     ``events``: the last event that was looked at; ``latest``: the newest checkpoint whose root is that of the
     history, ``proven``: the newest one that enough witnesses have cosigned, too; ``unsigned``: events that it does not
-    cover, the oldest of which was recorded ``unsigned_seconds`` ago; ``others``: stored checkpoints of earlier logs,
-    which prove nothing of this one.
+    cover, the oldest of which was recorded ``unsigned_seconds`` ago; ``recorded_at``: when the last event was recorded
+    that it covers, in UTC; ``part``: the first and the last event of a part; ``event``: if it is a single one, the
+    canonical JSON of its entry and its groups; ``others``: stored checkpoints of earlier logs, which prove nothing of
+    this one.
     """
 
     def __init__(self) -> None:
@@ -36,6 +42,9 @@ class Report:
         self.erased = self.declared = 0  # events
         self.proven: Known | None = None
         self.latest: Known | None = None
+        self.recorded_at: str | None = None
+        self.part: tuple[int, int] | None = None
+        self.event: Mapping[str, bytes] = {}
         self.unsigned = 0
         self.unsigned_seconds: float | None = None
         self.findings: list[Finding] = []
@@ -71,13 +80,14 @@ class Report:
 
     def text(self) -> str:
         """Return the findings, a line each, and below them the conclusion."""
-        lines = [f"{each.code}{_place(each)}: {each.words}" for each in self.findings]
+        lines = [f"{name}: {'erased' if text == _NULL else text.decode()}" for name, text in self.event.items()]
+        lines += [f"{each.code}{_place(each)}: {each.words}" for each in self.findings]
         for code, count in self.counts.items():
             if count > _MOST:
                 lines.append(f"{code}: and {count - _MOST} more")
         if self.others:
             lines.append(f"{self.others} checkpoints of earlier logs are stored; they prove nothing of this one")
-        return "\n".join([*lines, self.conclusion()])
+        return "\n".join(map(_printable, [*lines, self.conclusion()]))
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it, for machines."""
@@ -86,6 +96,8 @@ class Report:
             "verdict": self.verdict.name.lower(),
             "conclusion": self.conclusion(),
             "origin": self.origin,
+            "event": {name: msgspec.Raw(text) for name, text in self.event.items()} or None,
+            "part": self.part and {"first": self.part[0], "last": self.part[1]},
             "proven": proven
             and {
                 "size": proven.checkpoint.size,
@@ -93,6 +105,7 @@ class Report:
                 "signed_by": proven.signers,
                 "cosigned_at": proven.times,
                 "from": proven.where,
+                "recorded_until": self.recorded_at,
             },
             "events": self.events,
             "unsigned": self.unsigned,
@@ -112,8 +125,7 @@ class Report:
             return f"NOT as it was signed: {found} finding{'s' if found > 1 else ''}"
         if self.proven is None:
             return "nothing is proven"
-        size = self.proven.checkpoint.size
-        what = f"events 1 to {size} are those of the checkpoint of {size}"
+        what = self._what(self.proven.checkpoint.size)
         if Code.NO_KEY in self.counts:
             return f"self-consistent only: {what}, whose signature nobody has checked: give --vkey or --policy"
         parts = [f"{what}, signed by {' and '.join(self.proven.signers)}"]
@@ -127,11 +139,32 @@ class Report:
             sentence += f"; personal data of {self.erased} {'event' if self.erased == 1 else 'events'} were erased"
         if self.declared:
             sentence += f"; {self.declared} {_events(self.declared, 'was', 'were')} declared missing"
-        return sentence
+        return (
+            f"{sentence}; nothing is said of {'other events' if self.event else 'events before and after'}"
+            if self.part
+            else sentence
+        )
+
+    def _what(self, size: int) -> str:
+        """Return which events are those of the checkpoint of *size*, and until when they were recorded."""
+        first, last = self.part or (1, size)
+        last = min(last, size)
+        which = "" if first == last else "the last one "
+        time = f", {which}recorded at {self.recorded_at}," if self.recorded_at else ""
+        if self.event:
+            return f"this event{time} is number {last} of the log {self.origin}, by its checkpoint of {size}"
+        if first == last:
+            return f"event {last}{time} is that of the checkpoint of {size}"
+        return f"{'all ' if self.part else ''}events {first} to {last}{time} are those of the checkpoint of {size}"
 
 
 def _events(count: int, one: str, many: str) -> str:
     return f"event {one}" if count == 1 else f"events {many}"
+
+
+def _printable(text: str) -> str:
+    """Return *text* with escapes for what a terminal would obey, or not show."""
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 def _place(finding: Finding) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from audit_service.errors import ProofError
 from audit_service.proving.log import StoredCheckpoint
-from audit_service.proving.rows import Event, Malformed
+from audit_service.proving.rows import Row
 from audit_service.verifying.findings import Finding
 
 
@@ -44,12 +44,26 @@ class Block(NamedTuple):
     """The events from one ``seq`` to another, all as they were at one moment.
 
     ``rows``: in the order of ``seq``; missing ones are not in it, and what has a ``seq`` twice is in it twice.
-    ``leaves`` and ``erasures``: by ``seq``.
+    ``leaves`` and ``erasures``: by ``seq``. ``findings``: what the source has in no right place.
     """
 
-    rows: Sequence[Event | Malformed]
+    rows: Sequence[Row]
     leaves: Mapping[int, Leaf]
     erasures: Mapping[int, Sequence[Erasure]]
+    findings: Sequence[Finding] = ()
+
+
+class Part(NamedTuple):
+    """Events of a tree from ``first`` to ``last``, both included, and hashes that stand for the others.
+
+    ``left``: the roots of the full subtrees before the first, the largest first, as many as ``first - 1`` has bits that
+    are set. ``right``: the roots of what is after the last, the nearest first, as its inclusion proof has them.
+    """
+
+    first: int
+    last: int
+    left: Sequence[bytes] = ()
+    right: Sequence[bytes] = ()
 
 
 class Head(NamedTuple):
@@ -58,9 +72,7 @@ class Head(NamedTuple):
     ``events``: the size of the trail. ``size`` and ``root``: of the tree, which may be behind. ``floor``: events up to
     it were pruned. ``checkpoints``: of this log, the smallest first; ``others``: how many there are of earlier logs.
     ``cosignatures``: lines of notes, by the size of the checkpoint. ``findings``: what can be said without looking at
-    every event: unknown columns, a ``seq`` out of range. ``first``: the ``seq`` of the first event that there has to
-    be, 1 unless it is a bundle of a part; then ``left`` are the roots of the full subtrees before it, the largest
-    first, as many as ``first - 1`` has bits that are set.
+    every event: unknown columns, a ``seq`` out of range. ``part``: what there is of the tree, unless it is all.
     """
 
     origin: str
@@ -74,12 +86,13 @@ class Head(NamedTuple):
     others: int
     cosignatures: Mapping[int, Sequence[str]]
     findings: Sequence[Finding]
-    first: int = 1
-    left: Sequence[bytes] = ()
+    part: Part | None = None
 
 
 class Source(Protocol):
-    """An open source, for one thread."""
+    """An open source, for one thread. One that is a part of a tree has no tiles."""
+
+    has_tiles: bool
 
     def head(self) -> Head | None:
         """Return what the source says of itself; None if it has no log. Raises ``LogFormError``."""

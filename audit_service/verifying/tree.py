@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from audit_service.proofs.merkle import EMPTY_ROOT, Frontier, node_hash, root
+from audit_service.proofs.merkle import EMPTY_ROOT, Frontier, grown_root, node_hash, root
 from audit_service.proofs.tile_path import WIDTH
 from audit_service.verifying.blocks import LENGTH, Mismatch, Result, compare_tile
 from audit_service.verifying.checkpoints import STORED, Known
 from audit_service.verifying.findings import Code, Finding, Weight
-from audit_service.verifying.source import Source
+from audit_service.verifying.source import Part, Source
 
 _MADE, _STORED = 0, 1  # which of the two trees
 Pair = tuple[bytes, bytes]  # a hash of each
@@ -16,12 +16,13 @@ Pair = tuple[bytes, bytes]  # a hash of each
 class Fold:
     """Puts blocks together in their order. Where a checkpoint has the root of one of the trees, that one is right."""
 
-    def __init__(self, first: int, left: Sequence[bytes], known: Sequence[Known], size: int) -> None:
-        """Begin before the event *first*, after full subtrees whose roots are *left*; *size* is that of the tree."""
-        before = first - 1
+    def __init__(self, part: Part, known: Sequence[Known], size: int) -> None:
+        """Begin before the first event of *part*, of a tree of *size*."""
+        before = part.first - 1
         whole = before // LENGTH  # blocks, each of which is a leaf here
-        self._trees = [Frontier(whole, left[: whole.bit_count()]) for _ in (_MADE, _STORED)]
-        self._left = left[whole.bit_count() :]
+        self._trees = [Frontier(whole, part.left[: whole.bit_count()]) for _ in (_MADE, _STORED)]
+        self._part, self._size = part, size
+        self._left = part.left[whole.bit_count() :]
         self._known: dict[int, list[Known]] = {size: []}
         for each in known:
             self._known.setdefault(each.checkpoint.size, []).append(each)
@@ -35,7 +36,7 @@ class Fold:
         self.findings: list[Finding] = []
         self.roots: Pair = (EMPTY_ROOT, EMPTY_ROOT)  # of the whole tree
         if before == 0:
-            self._compare(0, [(), ()])
+            self._compare(0, self._roots([(), ()]))
 
     @property
     def proven(self) -> int:
@@ -57,7 +58,12 @@ class Fold:
         if last % LENGTH == 0:
             for tree, edge in zip(self._trees, edges, strict=True):
                 tree.append(edge[0])
-            self._carry(2, (edges[_MADE][0], edges[_STORED][0]), source)
+            if source.has_tiles:
+                self._carry(2, (edges[_MADE][0], edges[_STORED][0]), source)
+            edges = [(), ()]
+        if last == self._part.last < self._size:
+            whole = [[*tree.hashes, *edge] for tree, edge in zip(self._trees, edges, strict=True)]
+            self._compare(self._size, [grown_root(each, last, self._part.right, self._size) for each in whole])
 
     def end(self, source: Source) -> None:
         """Judge what no checkpoint has decided, and compare the tiles that are not full."""
@@ -77,7 +83,7 @@ class Fold:
         task = result.task
         if result.made is None or result.stored is None:
             for size in task.sizes:  # its edges have its end, too
-                self._compare(size, [result.edges[size]] * 2)
+                self._compare(size, self._roots([result.edges[size]] * 2))
             return [result.edge] * 2
         inner = [Frontier((task.first - 1) % LENGTH, task.left) for _ in (_MADE, _STORED)]
         sizes = set(task.sizes)
@@ -85,14 +91,17 @@ class Fold:
             for tree, hash_ in zip(inner, pair, strict=True):
                 tree.append(hash_)
             if size in sizes:
-                right = self._compare(size, [tree.hashes for tree in inner])
+                right = self._compare(size, self._roots([tree.hashes for tree in inner]))
                 if right is not None:
                     inner[1 - right] = Frontier(inner[right].size, inner[right].hashes)
         return [tree.hashes for tree in inner]
 
-    def _compare(self, size: int, edges: Sequence[Sequence[bytes]]) -> int | None:
+    def _roots(self, edges: Sequence[Sequence[bytes]]) -> list[bytes]:
+        """Return the roots of both trees with these edges after their blocks."""
+        return [_root([*tree.hashes, *edge]) for tree, edge in zip(self._trees, edges, strict=True)]
+
+    def _compare(self, size: int, roots: Sequence[bytes]) -> int | None:
         """Compare the roots at a size with checkpoints; return which of the trees one of them says is right."""
-        roots = [_root([*tree.hashes, *edge]) for tree, edge in zip(self._trees, edges, strict=True)]
         self.roots = roots[_MADE], roots[_STORED]
         known = self._known.get(size, [])
         self.strangers += [(each, each.checkpoint.root in roots) for each in known if not each.is_trusted]

@@ -16,7 +16,7 @@ from audit_service.verifying.checkpoints import Known, Trust, read_kept, read_st
 from audit_service.verifying.erasures import Erasures
 from audit_service.verifying.findings import Code, Finding, missing
 from audit_service.verifying.report import Report, Verdict
-from audit_service.verifying.source import Head, LogFormError, Opener, Source, blocks
+from audit_service.verifying.source import Head, LogFormError, Opener, Part, Source, blocks
 from audit_service.verifying.tree import Fold
 
 MAX_UNSIGNED = 60.0  # seconds that an event may wait for its checkpoint, unless the caller says otherwise
@@ -89,11 +89,14 @@ class _Walk:
             report.add(Finding(Code.NO_CHECKPOINT, "there is no checkpoint: nothing was signed yet"))
         signed = max((each.checkpoint.size for each in stored.known if each.is_trusted), default=0)
         size = max(head.size, signed)
-        known = [*stored.known, *_compare_kept(report, head.origin, trust, kept, size)]
+        known = [*stored.known, *_compare_kept(report, head.origin, trust, kept, size, part=head.part)]
         if any(finding.code in _UNREADABLE for finding in head.findings):
             return  # rows that cannot be read as events
-        fold = Fold(head.first, head.left, known, size)
-        self._walk(fold, size, max(head.events, size), jobs, progress)
+        part, events = head.part or Part(1, size), max(head.events, size)
+        if head.part:
+            events, report.part = part.last, (part.first, part.last)
+        fold = Fold(part, known, size)
+        self._walk(fold, part, events, jobs, progress)
         fold.end(self._source)
         report.extend(fold.findings)
         is_wrong = head.root not in fold.roots and report.verdict is not Verdict.TAMPERED  # else it says nothing new
@@ -102,17 +105,17 @@ class _Walk:
                 f"the log says that its tree has {head.size} leaves and the root {head.root.hex()}, which it has not"
             )
             report.add(Finding(Code.LOG_CHANGED, words, table="trail_log"))
-        if self._last_declared > self._restarted:
+        if self._last_declared > self._restarted and not head.part:
             words = f"events up to {self._last_declared} are declared missing, and no event after them says so"
             report.add(Finding(Code.DECLARED_WITHOUT_RECORD, words, self._last_declared, table="trail_leaves"))
-        report.extend(self._erasures.findings(self._source, head.events))
+        report.extend(self._erasures.findings(self._source, head.events, head.part))
         report.erased = self._erasures.count
-        self._conclude(fold, max_unsigned)
+        self._conclude(fold, events, max_unsigned)
 
-    def _walk(self, fold: Fold, size: int, events: int, jobs: int, progress: Progress) -> None:
+    def _walk(self, fold: Fold, tree: Part, events: int, jobs: int, progress: Progress) -> None:
         """Look at all blocks, and put them together."""
-        spans = chain(blocks(self._head.first, size, LENGTH), blocks(size + 1, events, LENGTH))
-        tasks = (Task(first, last, first <= size, *fold.wanted(first, last)) for first, last in spans)
+        spans = chain(blocks(tree.first, tree.last, LENGTH), blocks(tree.last + 1, events, LENGTH))
+        tasks = (Task(first, last, first <= tree.last, *fold.wanted(first, last)) for first, last in spans)
         with _workers(self._opener, self._source, jobs) as look:
             for result in look(tasks):
                 task = result.task
@@ -128,11 +131,31 @@ class _Walk:
                 if task.is_tree:
                     fold.add(result, self._source)
                 self._report.events = task.last
-                progress(task.last, events)
+                progress(task.last - tree.first + 1, events - tree.first + 1)
 
-    def _conclude(self, fold: Fold, max_unsigned: float) -> None:
+    def _conclude(self, fold: Fold, events: int, max_unsigned: float) -> None:
         """Say how far the history is proven, and what is not."""
         report, head = self._report, self._head
+        self._note_oddities(fold)
+        # Of a part's checkpoint it is not known whether it goes on from what was remembered.
+        report.latest = fold.agreed[-1] if fold.agreed and not head.part else None
+        proven = [each for each in fold.agreed if each.is_enough]
+        if proven:
+            report.proven = proven[-1]
+            report.recorded_at = _recorded_at(self._source, min(report.proven.checkpoint.size, events))
+        elif fold.agreed:
+            report.add(Finding(Code.NO_QUORUM, "no checkpoint was cosigned by the witnesses that the policy wants"))
+        size = report.proven.checkpoint.size if report.proven else 0
+        report.unsigned = max(0, events - size) if head.part else head.events - size
+        if report.unsigned > 0 and report.proven:
+            report.unsigned_seconds = _age(self._source, size + 1)
+            if report.unsigned_seconds is not None and report.unsigned_seconds > max_unsigned:
+                words = f"the event {size + 1} was recorded {report.unsigned_seconds:.0f} s ago, and is not signed yet"
+                report.add(Finding(Code.UNSIGNED_TOO_OLD, words, size + 1, head.events))
+
+    def _note_oddities(self, fold: Fold) -> None:
+        """Note signatures by unknown keys, and times of witnesses that lie in the future."""
+        report = self._report
         for each, agrees in fold.strangers:
             if not agrees or each.checkpoint.size > fold.proven:
                 words = (
@@ -145,25 +168,16 @@ class _Walk:
                 if time > datetime.now(UTC).timestamp() + CLOCKS_DIFFER:
                     words = f"{name} says that it has cosigned the checkpoint of {each.checkpoint.size} in the future"
                     report.add(Finding(Code.COSIGNED_LATER, words, seq=each.checkpoint.size))
-        report.latest = fold.agreed[-1] if fold.agreed else None
-        proven = [each for each in fold.agreed if each.is_enough]
-        if proven:
-            report.proven = proven[-1]
-        elif fold.agreed:
-            report.add(Finding(Code.NO_QUORUM, "no checkpoint was cosigned by the witnesses that the policy wants"))
-        size = report.proven.checkpoint.size if report.proven else 0
-        report.unsigned = head.events - size
-        if report.unsigned > 0 and report.proven:
-            report.unsigned_seconds = _age(self._source, size + 1)
-            if report.unsigned_seconds is not None and report.unsigned_seconds > max_unsigned:
-                words = f"the event {size + 1} was recorded {report.unsigned_seconds:.0f} s ago, and is not signed yet"
-                report.add(Finding(Code.UNSIGNED_TOO_OLD, words, size + 1, head.events))
 
 
 def _compare_kept(
-    report: Report, origin: str | None, trust: Trust, kept: Mapping[str, bytes], size: int
+    report: Report, origin: str | None, trust: Trust, kept: Mapping[str, bytes], size: int, *, part: Part | None = None
 ) -> list[Known]:
-    """Return the checkpoints from elsewhere that are of the tree of *size* or of its beginning; report others."""
+    """Return the checkpoints from elsewhere that are of the tree of *size* or of its beginning; report others.
+
+    Of a *part* it can be compared only with those that end in it, or where the tree ends. Raises ``ProofError`` for
+    what is no checkpoint.
+    """
     read = read_kept(kept, origin, trust)
     report.extend(read.findings)
     known = []
@@ -172,6 +186,9 @@ def _compare_kept(
         if not each.is_trusted:
             words = f"the checkpoint in {each.where} is signed by {', '.join(each.signers)}: no such key is trusted"
             report.add(Finding(Code.UNKNOWN_KEY, words))
+        elif part and reached != size and not part.first <= reached <= part.last:
+            words = f"the checkpoint of {reached} in {each.where} cannot be compared with events {part.first} to "
+            report.add(Finding(Code.NOT_COMPARED, f"{words}{part.last} of {size}: that takes the whole history"))
         elif reached > size:
             words = f"the log has {size} events, and {each.where} has a checkpoint of {reached}: later ones are gone"
             report.add(Finding(Code.ROLLBACK, words, size + 1, reached))
@@ -182,14 +199,18 @@ def _compare_kept(
 
 def _age(source: Source, seq: int) -> float | None:
     """Return how many seconds ago an event was recorded; None if it is none."""
-    rows = source.block(seq, seq).rows
-    if len(rows) != 1 or not isinstance(rows[0], Event):
-        return None
     try:
-        recorded_at = datetime.fromisoformat(rows[0].recorded_at)
+        return (datetime.now(UTC) - datetime.fromisoformat(_recorded_at(source, seq) or "")).total_seconds()
     except ValueError:
         return None
-    return (datetime.now(UTC) - recorded_at).total_seconds()
+
+
+def _recorded_at(source: Source, seq: int) -> str | None:
+    """Return when an event was recorded, in UTC, as its entry has it; None if it is none."""
+    rows = source.block(seq, seq).rows if seq else ()
+    if len(rows) != 1 or not isinstance(rows[0], Event):
+        return None
+    return rows[0].recorded_at
 
 
 Look = Callable[[Iterator[Task]], Iterator[Result]]

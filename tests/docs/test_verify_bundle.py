@@ -118,6 +118,14 @@ def rewrite(source: Path, target: Path, name: str, change: Change) -> None:
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_part_is_not_verified(trail: SignedTrail, tmp_path: Path) -> None:
+    assert run("bundle", str(tmp_path / "part.tar"), "--from", "2", "--to", "9").exit_code == 0
+    done = verify(tmp_path / "part.tar", trail.verifier)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("NOT VERIFIED: this is a part of a history, which 'audit-service verify' verifies")
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
 def test_another_key_and_an_older_bundle(trail: SignedTrail, tmp_path: Path) -> None:
     bundle = shutil.copy(tmp_path / "history.tar.gz", tmp_path / "copy.tar.gz")
     LoginFactory()

@@ -15,10 +15,12 @@ from audit_service.proofs.merkle import (
     EMPTY_ROOT,
     Frontier,
     consistency_proof,
+    grown_root,
     inclusion_proof,
     leaf_hash,
     node_hash,
     root,
+    split_proof,
     verify_consistency,
     verify_inclusion,
 )
@@ -128,3 +130,19 @@ def test_a_frontier_goes_on() -> None:
         second.append(each)
     assert second.root() == root(all_leaves)
     assert first.root() == root(all_leaves[:21])
+
+
+@given(st.data())
+def test_a_part_of_a_tree_with_what_its_ends_prove_has_the_root(data: st.DataObject) -> None:
+    size = data.draw(st.integers(1, 80))
+    first = data.draw(st.integers(0, size - 1))
+    last = data.draw(st.integers(first, size - 1))
+    hashes = leaves(size)
+    left, _ = split_proof(first, size, inclusion_proof(first, hashes))
+    _, right = split_proof(last, size, inclusion_proof(last, hashes))
+    tree = Frontier(first, left)
+    for each in hashes[first : last + 1]:
+        tree.append(each)
+    assert grown_root(tree.hashes, last + 1, right, size) == definition(hashes)
+    with pytest.raises(ProofError, match="hashes, not"):
+        split_proof(first, size, [*inclusion_proof(first, hashes), bytes(32)])

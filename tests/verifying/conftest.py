@@ -2,12 +2,16 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 
+from audit_service.trail.recorder import Recorder
+from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.databases import new_postgres_database
+from tests.support.signed_trail import SignedTrail
 from tests.verifying.trails import Trail, make_trail
 
 
@@ -46,3 +50,20 @@ def trail(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Itera
             made = Trail(url, tmp_path)
             yield made
             made.close()
+
+
+@pytest.fixture
+def signed(
+    recorder: Recorder, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SignedTrail]:
+    """A trail that commands find by the environment."""
+    monkeypatch.setenv("AUDIT_DATABASE_URL", database_url)
+    monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path / "data"))
+    recorder.record_all(LoginFactory.copies(600, username="Zo\u00eb", details={"a": [1.5, None]}))
+    ErrorFactory()
+    AdminFactory()
+    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
+        trail.sign()
+        recorder.record_all(LoginFactory.copies(50))
+        trail.sign()
+        yield trail

@@ -1,79 +1,30 @@
 """A bundle is verified as the database is, and whatever was done to it is found or refused."""
 
 import gzip
-import io
 import re
 import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
-from click.testing import Result
 
-from audit_service.trail.recorder import Recorder
 from audit_service.verifying.findings import Code
-from tests.factories import AdminFactory, ErrorFactory, LoginFactory
 from tests.support.commands import run
 from tests.support.signed_trail import SignedTrail
-
-Change = Callable[[dict[str, bytes]], None]
-
-
-@pytest.fixture
-def trail(
-    recorder: Recorder, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[SignedTrail]:
-    monkeypatch.setenv("AUDIT_DATABASE_URL", database_url)
-    monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path / "data"))
-    recorder.record_all(LoginFactory.copies(600, username="Zo\u00eb", details={"a": [1.5, None]}))
-    ErrorFactory()
-    AdminFactory()
-    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
-        trail.sign()
-        recorder.record_all(LoginFactory.copies(50))
-        trail.sign()
-        yield trail
-
-
-def verified(path: Path, *options: object) -> tuple[Result, set[str]]:
-    """The result, and the codes of what was found."""
-    result = run("verify", str(path), "--json", *map(str, options))
-    found = msgspec.json.decode(result.stdout)["findings"] if result.stdout else []
-    return result, {each["code"] for each in found}
+from tests.verifying.bundles import Change, lines_changed, read, replaced, verified, write
 
 
 @pytest.mark.parametrize("name", ["history.tar", "history.tar.gz"])
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_bundle_as_it_was_made(trail: SignedTrail, tmp_path: Path, name: str, jobs: int) -> None:
+def test_a_bundle_as_it_was_made(signed: SignedTrail, tmp_path: Path, name: str, jobs: int) -> None:
     assert run("bundle", str(tmp_path / name)).exit_code == 0
-    result, codes = verified(tmp_path / name, "--vkey", trail.verifier, "-j", jobs)
+    result, codes = verified(tmp_path / name, "--vkey", signed.verifier, "-j", jobs)
     assert (result.exit_code, codes) == (0, set()), result.output
 
 
-def test_without_a_key_nothing_is_proven(trail: SignedTrail, tmp_path: Path) -> None:
+def test_without_a_key_nothing_is_proven(signed: SignedTrail, tmp_path: Path) -> None:
     run("bundle", str(tmp_path / "history.tar"))
     result, codes = verified(tmp_path / "history.tar")
     assert (result.exit_code, codes >= {Code.NO_KEY}) == (2, True)
-
-
-def replaced(name: str, found: bytes, put: bytes) -> Change:
-    def change(files: dict[str, bytes]) -> None:
-        assert found in files[name]
-        files[name] = files[name].replace(found, put, 1)
-
-    return change
-
-
-def lines_changed(change: Callable[[list[bytes]], Any]) -> Change:
-    def changed(files: dict[str, bytes]) -> None:
-        lines = files["events.jsonl"].splitlines(keepends=True)
-        change(lines)
-        files["events.jsonl"] = b"".join(lines)
-
-    return changed
 
 
 def swap(lines: list[bytes]) -> None:
@@ -82,6 +33,13 @@ def swap(lines: list[bytes]) -> None:
 
 def number_for_time(lines: list[bytes]) -> None:
     lines[9] = re.sub(rb'"recorded_at":"[^"]*"', b'"recorded_at":10', lines[9])
+
+
+def other_commitment(lines: list[bytes]) -> None:
+    """State another commitment in an entry, and leave all of which it is made."""
+    stated = re.search(rb'"who":"([0-9a-f]{64})"', lines[9])
+    assert stated
+    lines[9] = lines[9].replace(stated[1], stated[1][::-1])
 
 
 def deep(lines: list[bytes]) -> None:
@@ -99,6 +57,8 @@ def told_nothing(lines: list[bytes]) -> None:
     [
         (replaced("events.jsonl", b'"outcome":"success"', b'"outcome":"failure"'), Code.ROW_CHANGED),
         (replaced("events.jsonl", "Zo\u00eb".encode(), b"Zoe"), Code.ROW_CHANGED),
+        (replaced("events.jsonl", b'"who":"', b'"who":"0'), Code.BAD_FORM),
+        (lines_changed(other_commitment), Code.BAD_FORM),
         (replaced("events.jsonl", b'"seq":9,', b'"seq": 9,'), Code.MISSING),
         (replaced("events.jsonl", b',"where":', b', "where":'), Code.BAD_FORM),
         (lines_changed(lambda lines: lines.pop(4)), Code.MISSING),
@@ -115,29 +75,14 @@ def told_nothing(lines: list[bytes]) -> None:
         (replaced("checkpoint", b"\n65", b"\n64"), Code.BAD_CHECKPOINT),
     ],
 )
-def test_what_was_changed_is_found(trail: SignedTrail, tmp_path: Path, change: Change, code: Code) -> None:
+def test_what_was_changed_is_found(signed: SignedTrail, tmp_path: Path, change: Change, code: Code) -> None:
     run("bundle", str(tmp_path / "history.tar.gz"))
     files = read(tmp_path / "history.tar.gz")
     change(files)
     write(tmp_path / "changed.tar", files)
-    result, codes = verified(tmp_path / "changed.tar", "--vkey", trail.verifier)
+    result, codes = verified(tmp_path / "changed.tar", "--vkey", signed.verifier)
     assert result.exit_code == 1, result.output
     assert code in codes
-
-
-def read(path: Path) -> dict[str, bytes]:
-    with tarfile.open(path) as archive:
-        return {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
-
-
-def write(path: Path, files: dict[str, bytes], *more: tarfile.TarInfo) -> None:
-    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-        for member in more:
-            archive.addfile(member)
 
 
 def info(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
@@ -162,16 +107,16 @@ def info(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.
     ],
     ids=lambda member: f"{member.name[:20]}-{member.type!r}",
 )
-def test_members_that_a_bundle_has_not(trail: SignedTrail, tmp_path: Path, member: tarfile.TarInfo) -> None:
+def test_members_that_a_bundle_has_not(signed: SignedTrail, tmp_path: Path, member: tarfile.TarInfo) -> None:
     run("bundle", str(tmp_path / "history.tar.gz"))
     write(tmp_path / "changed.tar", read(tmp_path / "history.tar.gz"), member)
-    result, _ = verified(tmp_path / "changed.tar", "--vkey", trail.verifier)
+    result, _ = verified(tmp_path / "changed.tar", "--vkey", signed.verifier)
     assert result.exit_code == 2
     assert "a bundle has no such member" in result.stderr
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
-def test_what_is_no_bundle(trail: SignedTrail, tmp_path: Path) -> None:
+def test_what_is_no_bundle(signed: SignedTrail, tmp_path: Path) -> None:
     run("bundle", str(tmp_path / "history.tar.gz"))
     files, path = read(tmp_path / "history.tar.gz"), tmp_path / "other"
     whole = (tmp_path / "history.tar.gz").read_bytes()
@@ -183,7 +128,7 @@ def test_what_is_no_bundle(trail: SignedTrail, tmp_path: Path) -> None:
         (gzip.compress(bytes(10_000_000)), "more than 100 times as large"),
     ):
         path.write_bytes(content)
-        result, _ = verified(path, "--vkey", trail.verifier)
+        result, _ = verified(path, "--vkey", signed.verifier)
         assert (result.exit_code, told in result.stderr) == (2, True), result.output
     for name, content, told in (
         ("manifest.json", b"{}", "manifest.json is not what it has to be"),
@@ -195,8 +140,8 @@ def test_what_is_no_bundle(trail: SignedTrail, tmp_path: Path) -> None:
         ("events.jsonl", b'{"entry":{' + b"x" * 2_000_000 + b"}\n", "longer than 1048576 bytes"),
         ("events.jsonl", files["events.jsonl"][:-1], "has no end"),
         ("erasures.jsonl", b"{}\n", "a line of erasures.jsonl is not what it has to be"),
-        ("checkpoint", bytes(2_000_000), "is larger than 1048576 bytes"),
+        ("checkpoint", bytes(2_000_000), "is larger than 65536 bytes"),
     ):
         write(path, {**files, name: content})
-        result, _ = verified(path, "--vkey", trail.verifier)
+        result, _ = verified(path, "--vkey", signed.verifier)
         assert (result.exit_code, told in result.stderr) == (2, True), result.output

@@ -56,6 +56,11 @@ def by(*statements: str) -> Callable[[Trail], object]:
     return lambda trail: trail.sql(*statements)
 
 
+def in_utf8(table: str, column: str, where: str = "true") -> Callable[[Trail], object]:
+    """Add a byte that is no UTF-8."""
+    return by(f"UPDATE {table} SET {column} = {column} || CAST(x'ff' AS TEXT) WHERE {where}")
+
+
 def in_dialect(sqlite: str, postgres: str) -> Callable[[Trail], object]:
     return lambda trail: trail.sql(postgres if trail.is_postgres else sqlite)
 
@@ -342,6 +347,34 @@ EFFORT = [
     Case("70", in_note(lambda note: note.replace("\n600\n", "\n601\n")), REFUSED),
     Case("70 signed", middle_signed, {(Code.FORK, 1)}),
     Case("70 blob", by("UPDATE trail_checkpoints SET note = CAST(note AS BLOB)"), {(Code.LOG_CHANGED, None)}, "sqlite"),
+    Case("70 bytes", in_utf8("trail_checkpoints", "note", "size = 600"), REFUSED, "sqlite"),
+    Case(
+        "70 origin",
+        in_utf8("trail_log", "origin"),
+        {(Code.WRONG_ORIGIN, None), (Code.LOG_CHANGED, None), *((Code.WRONG_ORIGIN, size) for size in SIZES)},
+        "sqlite",
+    ),
+    Case(
+        "70 id bytes", in_utf8("trail_log", "log_id"), {(Code.NO_CHECKPOINT, None), (Code.LOG_CHANGED, None)}, "sqlite"
+    ),
+    Case("70 time", by("UPDATE trail_checkpoints SET signed_at = 'yesterday'"), {(Code.LOG_CHANGED, None)}, "sqlite"),
+    Case(
+        "70 day",
+        by("UPDATE trail_checkpoints SET signed_at = '2026-02-31 00:00:00.000000' WHERE size = 520"),
+        {(Code.LOG_CHANGED, None)},
+        "sqlite",
+    ),
+    Case("70 begin", by("UPDATE trail_log SET created_at = 'once'"), {(Code.LOG_CHANGED, None)}, "sqlite"),
+    Case("70 problem", by("UPDATE trail_log SET problem_at = 'now'"), {(Code.LOG_CHANGED, None)}, "sqlite"),
+    Case(
+        "70 line",
+        by(
+            "INSERT INTO trail_confirmations (log_id, size, name, confirmed_at, line) "
+            "SELECT log_id, 600, 'w', created_at, x'ff' FROM trail_log"
+        ),
+        {(Code.LOG_CHANGED, None)},
+        "sqlite",
+    ),
     Case("70 size", by("UPDATE trail_log SET size = 'x'"), {(Code.LOG_CHANGED, None)}, "sqlite"),
     Case("71", by("DELETE FROM trail_checkpoints"), {(Code.NO_CHECKPOINT, None)}),
     Case("72", lambda trail: changed_leaf(trail, 50), {(Code.TILE_CHANGED, 50)}),
@@ -407,6 +440,8 @@ ERASURES = [
     ),
     Case("81 group", by("UPDATE trail_erasures SET field_group = 'x' WHERE seq = 10"),
          {MISMATCH, (Code.ERASURE_MISMATCH, 10)}),
+    Case("81 bytes", in_utf8("trail_erasures", "field_group", "seq = 10"), {MISMATCH, (Code.ERASURE_MISMATCH, 10)},
+         "sqlite"),
     Case("82", to("username", "eve", 10), {(Code.FIELDS_WITHOUT_OPENING, 10)}),
     Case("83", shown_again, {(Code.ERASED_ROW_SHOWS_DATA, 50), MISMATCH}),
     Case(
@@ -440,6 +475,9 @@ def test_an_untouched_trail_is_proven(trail: Trail) -> None:
     assert report.verdict is Verdict.PROVEN
     assert report.proven
     assert report.proven.checkpoint.size == SIZES[-1]
+    last = trail.event(SIZES[-1])
+    assert report.recorded_at == last.recorded_at
+    assert f"events 1 to 600, the last one recorded at {report.recorded_at}, are those of" in report.conclusion()
     assert (report.events, report.unsigned, report.erased, report.checkpoints) == (EVENTS, 5, 2, 3)
     assert {each.code for each in report.findings} == {Code.TRIGGER_MISSING}  # line 93: no evidence in itself
 
