@@ -42,14 +42,12 @@ class Disclosure(NamedTuple):
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that sees one moment of the database, for reading. Raises what SQLAlchemy raises."""
-    options = {"isolation_level": "REPEATABLE READ"} if is_postgresql(engine) else {}
-    with wrapped(engine):
-        connection = engine.execution_options(**options).connect()
-    with (
-        connection,
-        connection.begin(),
-    ):  # and COMMIT: after a ROLLBACK psycopg forgets which statements it has prepared
-        yield connection
+    with engine.connect() as connection:
+        if is_postgresql(engine):
+            with wrapped(engine):
+                connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():  # COMMIT ends it: after a ROLLBACK psycopg has no prepared statements
+            yield connection
 
 
 def read_disclosures(connection: Connection, first: int, last: int) -> list[Disclosure]:
