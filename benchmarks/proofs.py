@@ -86,12 +86,12 @@ def measure_trail(trail: Trail, events: int) -> dict[str, Any]:
     found["bundle bytes"] = bundle.stat().st_size
     found["verify bundle"] = trail.run("verify", "--vkey", key, "-j", "2", str(bundle))
     bundle.unlink()
-    found["proof ms"] = time_proofs(trail)
+    found["event ms"], found["proof ms"] = time_reads(trail)
     return found
 
 
-def time_proofs(trail: Trail) -> list[float]:
-    """Return the ms of proofs that the API gives, of events from all over the trail."""
+def time_reads(trail: Trail) -> tuple[list[float], list[float]]:
+    """Return the ms of events that the API gives, from all over the trail, and in turns with them of their proofs."""
     engine = make_engine(Settings(database_url=trail.url).url, writes=True)
     with Session(engine) as session, session.begin():
         token = add_token(session, "bench", Scope.READ, by=ACTOR)
@@ -103,14 +103,16 @@ def time_proofs(trail: Trail) -> list[float]:
             for n in range(PROOFS)
         ]
     engine.dispose()
-    times = []
+    events: list[float] = []
+    proofs: list[float] = []
     with started_service(trail.settings) as service, httpx.Client(base_url=service.url) as client:
         client.headers["Authorization"] = f"Bearer {token}"
         for event_id in ids:
-            started = time.perf_counter()
-            client.get(f"/api/logins/{event_id}/proof").raise_for_status()
-            times.append((time.perf_counter() - started) * 1000)
-    return times
+            for path, times in ((f"/api/logins/{event_id}", events), (f"/api/logins/{event_id}/proof", proofs)):
+                started = time.perf_counter()
+                client.get(path).raise_for_status()
+                times.append((time.perf_counter() - started) * 1000)
+    return events, proofs
 
 
 def signer_share(trail: Trail, seconds: int) -> float:
@@ -225,8 +227,9 @@ def show(name: str, found: dict[str, Any]) -> None:
     grown = {table: (found["after"][table] - found["before"][table]) / events for table in found["before"]}
     click.echo("bytes an event: " + ", ".join(f"{table} {size:.1f}" for table, size in grown.items()))
     click.echo(f"bytes of the bundle an event: {found['bundle bytes'] / events:.0f}")
-    times = sorted(found["proof ms"])
-    click.echo(f"a proof: p50 {statistics.median(times):.1f} ms, p95 {times[len(times) * 95 // 100]:.1f} ms")
+    for what in ("event", "proof"):
+        times = sorted(found[f"{what} ms"])
+        click.echo(f"{what}: p50 {statistics.median(times):.1f} ms, p95 {times[len(times) * 95 // 100]:.1f} ms")
     click.echo(f"the signer beside {RATE} logins a second: {found['share']:.1%} of a core")
     ratios = [turn["with"] / turn["without"] for turn in found["logins"]]
     spread = f"{min(ratios):.3f} to {max(ratios):.3f}"

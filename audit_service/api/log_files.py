@@ -5,7 +5,7 @@ Nobody is named in them: an entry has commitments where an event has personal da
 
 from base64 import b64encode
 from http import HTTPStatus
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import msgspec
 from flask import Response
@@ -17,8 +17,8 @@ from audit_service.api.operations import Access, Answer, log_blueprint, operatio
 from audit_service.context import Viewer, current_context, end_reading
 from audit_service.errors import ProofError
 from audit_service.proofs.tile_path import ENTRIES_PATH, TILE_PATH, WIDTH, Tile, parse_entries, parse_tile
-from audit_service.proving.disclosures import cosigned, read_disclosures, snapshot
-from audit_service.proving.log import Log, StoredCheckpoint, read_checkpoint, read_log
+from audit_service.proving.disclosures import Signed, cosigned, read_disclosures, read_signed, snapshot
+from audit_service.proving.log import Log, read_checkpoint
 from audit_service.proving.tiles import StoredTree
 from audit_service.web.answers import OUR_ERRORS, problem, register_errors
 
@@ -45,20 +45,6 @@ class TwoSizes(msgspec.Struct, frozen=True, kw_only=True):
     new: New | None = None
 
 
-class Signed(NamedTuple):
-    """The log, and the newest of its checkpoints."""
-
-    log: Log
-    checkpoint: StoredCheckpoint
-
-
-def read_signed(connection: Connection) -> Signed | None:
-    """Return the log with its newest checkpoint, None before the first one."""
-    log = read_log(connection)
-    checkpoint = log and read_checkpoint(connection, log.log_id)
-    return Signed(log, checkpoint) if log and checkpoint else None
-
-
 @operation(
     "/checkpoint",
     "The newest checkpoint of the log",
@@ -73,13 +59,13 @@ def show_checkpoint(_viewer: Viewer, wanted: CheckpointSize) -> Response:
     """Show a checkpoint."""
     end_reading()
     with snapshot(current_context().reader) as connection:
-        log, checkpoint = _signed(connection)
+        log, checkpoint, note = _signed(connection)
         if wanted.size is not None and wanted.size != checkpoint.size:
             older = read_checkpoint(connection, log.log_id, wanted.size)
             if older is None:
                 raise NotFound(f"there is no checkpoint of the size {wanted.size}")
-            checkpoint = older
-        return _file(cosigned(connection, log.log_id, checkpoint), TEXT)
+            note = cosigned(connection, log.log_id, older)
+    return _file(note, TEXT)
 
 
 @operation(

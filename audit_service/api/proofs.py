@@ -10,14 +10,14 @@ from flask import Response, current_app, request
 from werkzeug.exceptions import Conflict, InternalServerError
 
 from audit_service.api.answers import readable_answer
-from audit_service.api.log_files import CHANGED, TEXT, read_signed, require_kept
+from audit_service.api.log_files import CHANGED, TEXT, require_kept
 from audit_service.api.operations import Access, Answer, operation
 from audit_service.api.views import read_event
 from audit_service.context import Viewer, current_context, end_reading
 from audit_service.events.base import Kind
 from audit_service.events.kinds import KINDS
 from audit_service.proofs.tlog_proof import TlogProof
-from audit_service.proving.disclosures import Disclosure, Openings, cosigned, read_disclosures, snapshot
+from audit_service.proving.disclosures import Disclosure, Openings, read_disclosure, read_signed, snapshot
 from audit_service.proving.tiles import StoredTree
 
 _FORMS = ("application/json", "text/html", "text/plain")
@@ -49,7 +49,7 @@ class NotSignedYet(Conflict):
 
 def show_proof(kind: Kind, viewer: Viewer, event_id: str) -> Response:
     """Show the proof of an event to those who may see the event."""
-    given, proof = _prove(read_event(kind, viewer, event_id).seq)
+    given, proof = _prove(kind, read_event(kind, viewer, event_id).seq)
     if request.accept_mimetypes.best_match(_FORMS) == "text/plain":
         return Response(proof, content_type=TEXT, headers={"Cache-Control": "no-store", "Vary": "Accept, Cookie"})
     return readable_answer(
@@ -63,22 +63,20 @@ def show_proof(kind: Kind, viewer: Viewer, event_id: str) -> Response:
     )
 
 
-def _prove(seq: int) -> tuple[Disclosure, bytes]:
+def _prove(kind: Kind, seq: int) -> tuple[Disclosure, bytes]:
     """Return the event with its proof. Raises ``NotSignedYet`` and ``Gone``."""
     end_reading()
     with snapshot(current_context().reader) as connection:
         signed = read_signed(connection)
         if signed is None or signed.checkpoint.size < seq:
             raise NotSignedYet
-        log, checkpoint = signed
-        require_kept(seq, log)
-        given = read_disclosures(connection, seq, seq)
-        if not given or not given[0].is_as_signed:
+        require_kept(seq, signed.log)
+        given = read_disclosure(connection, kind, seq)
+        if given is None or not given.is_as_signed:
             current_app.logger.critical(CHANGED.format(seq))
             raise InternalServerError(CHANGED.format(seq))
-        hashes = StoredTree(connection).inclusion_proof(seq - 1, checkpoint.size)
-        note = cosigned(connection, log.log_id, checkpoint)
-    return given[0], bytes(TlogProof(seq - 1, hashes, note))
+        hashes = StoredTree(connection).inclusion_proof(seq - 1, signed.checkpoint.size)
+    return given, bytes(TlogProof(seq - 1, hashes, signed.cosigned))
 
 
 def _raw(text: bytes | None) -> Any:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from audit_service.proofs.entry import OPENING_SIZE, Group, commitment, join_entry
 from audit_service.proving.rows import Event
@@ -40,6 +40,20 @@ def without_erased(openings: bytes, erased: Mapping[Group, bytes]) -> bytes:
     """Return *openings* with zeros in the places of the groups that were *erased*."""
     who, where = openings[:OPENING_SIZE], openings[OPENING_SIZE:]
     return (ERASED if Group.WHO in erased else who) + (ERASED if Group.WHERE in erased else where)
+
+
+_LEAF = (
+    select(TrailLeaf.hash, TrailLeaf.opening, TrailErasure.field_group, TrailErasure.commitment)
+    .outerjoin(TrailErasure, TrailErasure.seq == TrailLeaf.seq)
+    .where(TrailLeaf.seq == bindparam("seq"))
+)
+
+
+def read_leaf(connection: Connection, seq: int) -> tuple[StoredLeaf | None, dict[Group, bytes]]:
+    """Return the stored leaf of an event, None if there is none, and the commitments of what was erased from it."""
+    rows = connection.execute(_LEAF, {"seq": seq}).all()
+    leaf = StoredLeaf(rows[0].hash, rows[0].opening) if rows else None
+    return leaf, {Group(row.field_group): row.commitment for row in rows if row.field_group is not None}
 
 
 def read_leaves(connection: Connection, first: int, last: int) -> dict[int, StoredLeaf]:

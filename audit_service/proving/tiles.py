@@ -3,9 +3,24 @@
 A hash of level L covers 256^L leaves. Only whole subtrees have one, so a tile never changes but by growing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import (
+    BigInteger,
+    CompoundSelect,
+    Connection,
+    bindparam,
+    delete,
+    false,
+    insert,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
 from audit_service.errors import ProofError
 from audit_service.proofs.merkle import (
@@ -70,7 +85,7 @@ class StoredTree:
     def __init__(self, connection: Connection) -> None:
         """Read through *connection*."""
         self._connection = connection
-        self._tiles: dict[tuple[int, int], Sequence[bytes]] = {}
+        self._tiles: dict[tuple[int, int], list[bytes]] = {}
         self._roots: dict[Range, bytes] = {}  # proofs of neighbours have most of them in common
 
     def edge(self, size: int) -> Edge:
@@ -89,59 +104,74 @@ class StoredTree:
 
     def inclusion_proof(self, index: int, size: int) -> list[bytes]:
         """Return the proof that the leaf at *index*, from 0, is in the tree of *size*. Raises ``ProofError``."""
-        return [self._range_root(each) for each in inclusion_ranges(index, size)]
+        return self._roots_of(inclusion_ranges(index, size))
 
     def consistency_proof(self, size1: int, size2: int) -> list[bytes]:
         """Return the proof that the tree of *size1* is the beginning of that of *size2*. Raises ``ProofError``."""
-        return [self._range_root(each) for each in consistency_ranges(size1, size2)]
+        return self._roots_of(consistency_ranges(size1, size2))
 
     def hashes(self, level: int, first: int, end: int) -> list[bytes]:
         """Return hashes of a level, from *first* to before *end*, all of one tile. Raises ``ProofError``."""
-        number = first >> BITS
-        tile = self._tile(level, number)
-        found = tile[first % WIDTH : first % WIDTH + end - first]
-        if len(found) != end - first:
+        key = level, first >> BITS
+        self._read([key])
+        found = self._tiles[key][first % WIDTH : first % WIDTH + end - first]
+        if len(found) != end - first or not all(found):
             raise ProofError(f"the tree lacks hashes {first} to {end - 1} of level {level}")
-        return list(found)
+        return found
 
     def tile(self, tile: Tile) -> bytes:
         """Return the hashes of a *tile*, one after the other. Raises ``ProofError`` if one is missing."""
         return b"".join(self.hashes(tile.level, tile.number * WIDTH, tile.end))
 
-    def _tile(self, level: int, number: int) -> Sequence[bytes]:
-        key = level, number
-        if key not in self._tiles:
-            self._tiles[key] = self._leaves(number) if level == 0 else self._upper(level, number)
-        return self._tiles[key]
+    def _read(self, keys: Iterable[tuple[int, int]]) -> None:
+        """Read those tiles of these levels and numbers that were not read yet, by one query."""
+        wanted = set(keys) - self._tiles.keys()
+        if not wanted:
+            return
+        leaves = [number * WIDTH + 1 for level, number in wanted if level == 0]
+        given = {f"first{place}": first for place, first in enumerate(leaves)}
+        upper = [key for key in wanted if key[0]]
+        rows = self._connection.execute(_tiles_query(len(leaves)), {**given, "upper": upper}).all()
+        found: dict[tuple[int, int], bytes] = {(level, number): hashes for level, number, hashes in rows}
+        for level, number in upper:
+            data = found.get((level, number), b"")
+            self._tiles[level, number] = [data[place : place + HASH_SIZE] for place in range(0, len(data), HASH_SIZE)]
+        for first in leaves:
+            self._tiles[0, first >> BITS] = [found.get((0, seq), b"") for seq in range(first, first + WIDTH)]
 
-    def _leaves(self, number: int) -> Sequence[bytes]:
-        first = number * WIDTH + 1
-        query = select(TrailLeaf.seq, TrailLeaf.hash).where(TrailLeaf.seq.between(first, first + WIDTH - 1))
-        rows = self._connection.execute(query.order_by(TrailLeaf.seq)).all()
-        return [row.hash for place, row in enumerate(rows) if row.seq == first + place]  # up to the first gap
+    def _roots_of(self, spans: Sequence[Range]) -> list[bytes]:
+        """Return the root over each range, whose begin is a multiple of the power of two that covers it."""
+        subtrees = {span: list(_subtrees(span)) for span in spans if span not in self._roots}
+        self._read((level, first >> BITS) for parts in subtrees.values() for level, first, _ in parts)
+        for span, parts in subtrees.items():
+            *others, found = [root(self.hashes(*each)) for each in parts]
+            for each in reversed(others):
+                found = node_hash(each, found)
+            self._roots[span] = found
+        return [self._roots[span] for span in spans]
 
-    def _upper(self, level: int, number: int) -> Sequence[bytes]:
-        query = select(TrailTile.hashes).where(TrailTile.level == level, TrailTile.n == number)
-        data = self._connection.execute(query).scalar() or b""
-        return [data[place : place + HASH_SIZE] for place in range(0, len(data), HASH_SIZE)]
 
-    def _range_root(self, span: Range) -> bytes:
-        """Return the root over a range whose begin is a multiple of the power of two that covers it."""
-        if span in self._roots:
-            return self._roots[span]
-        first, end = span
-        roots = []
-        while first < end:
-            bits = (end - first).bit_length() - 1  # the largest whole subtree that is left
-            level = bits // BITS
-            step = BITS * level
-            roots.append(root(self.hashes(level, first >> step, (first + (1 << bits)) >> step)))
-            first += 1 << bits
-        *others, found = roots
-        for each in reversed(others):
-            found = node_hash(each, found)
-        self._roots[span] = found
-        return found
+@cache
+def _tiles_query(leaves: int) -> CompoundSelect[Any]:
+    """Return the query of so many tiles of leaves, from ``first0``, ``first1`` ... on, and of the tiles ``upper``."""
+    firsts = [bindparam(f"first{place}", type_=BigInteger) for place in range(leaves)]
+    of_leaves = or_(false(), *(TrailLeaf.seq.between(first, first + (WIDTH - 1)) for first in firsts))
+    of_upper = tuple_(TrailTile.level, TrailTile.n).in_(bindparam("upper", expanding=True))
+    return union_all(
+        select(literal_column("0"), TrailLeaf.seq, TrailLeaf.hash).where(of_leaves),
+        select(TrailTile.level, TrailTile.n, TrailTile.hashes).where(of_upper),
+    )
+
+
+def _subtrees(span: Range) -> Iterator[tuple[int, int, int]]:
+    """Yield the whole subtrees that a range consists of, the largest first: hashes of a level, from one to another."""
+    first, end = span
+    while first < end:
+        bits = (end - first).bit_length() - 1
+        level = bits // BITS
+        step = BITS * level
+        yield level, first >> step, (first + (1 << bits)) >> step
+        first += 1 << bits
 
 
 def store_tiles(connection: Connection, grown: dict[tuple[int, int], bytes]) -> None:

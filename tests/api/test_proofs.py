@@ -2,9 +2,10 @@
 
 import json
 import re
+import sqlite3
 from base64 import b64decode
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
+from sqlalchemy import event as sqlalchemy_event
 
+from audit_service.context import context_of
 from audit_service.proofs.entry import Group, commitment
 from audit_service.proofs.jcs import jcs
 from audit_service.proofs.merkle import leaf_hash, root, verify_consistency
@@ -106,6 +109,56 @@ def test_what_is_not_signed_yet(reader: Reader, trail: SignedTrail) -> None:
         event = LoginFactory()
     assert reader.get("/api/logins/00000000-0000-7000-8000-000000000000/proof").status_code == 404
     assert reader.get("/api/logins/1/proof").status_code == 404
+
+
+@contextmanager
+def counting(engine: Engine, file: Path) -> Iterator[Callable[[], int]]:
+    """Count what the connections of *engine* send, but for what asks whether one from the pool lives."""
+    statements: list[str] = []
+    traced: list[Any] = []
+
+    def trace(connection: Any, _record: object, _proxy: object) -> None:
+        traced.append(connection)
+        if isinstance(connection, sqlite3.Connection):
+            connection.set_trace_callback(statements.append)
+        else:
+            connection.pgconn.trace(output.fileno())
+
+    def count() -> int:
+        messages = re.findall(r"\tF\t\d+\t(?:Query|Execute)\t(.*)", file.read_text())
+        return len([each for each in [*statements, *messages] if each.strip(' ";') not in ("", "SELECT 1")])
+
+    with file.open("w") as output:
+        sqlalchemy_event.listen(engine, "checkout", trace)
+        try:
+            yield count
+        finally:
+            sqlalchemy_event.remove(engine, "checkout", trace)
+            for each in traced:
+                if isinstance(each, sqlite3.Connection):
+                    each.set_trace_callback(None)
+                else:
+                    each.pgconn.untrace()
+
+
+def test_a_proof_takes_four_statements_and_a_transaction(
+    app: Flask, reader: Reader, trail: SignedTrail, tmp_path: Path
+) -> None:
+    login = LoginFactory()
+    for _ in range(600):
+        LoginFactory()
+    trail.sign()
+    sent = []
+    for path in (f"/api/logins/{login.id}", f"/api/logins/{login.id}/proof"):
+        for _ in range(3):  # the look is recorded, and connections are in the pool
+            reader.get(path)
+        with counting(context_of(app).reader, tmp_path / "sent") as count:
+            assert reader.get(path).status_code == 200
+            sent.append(count())
+    alone, proof = sent
+    assert alone >= 2  # those of the token and of the event
+    # The log with its checkpoint, the event, its leaf, and all hashes, between BEGIN and COMMIT.
+    assert proof - alone == 6
 
 
 def test_without_a_checkpoint_there_are_no_files(reader: Reader) -> None:
