@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from audit_service.proofs.entry import OPENING_SIZE, Group, commitment, join_entry
 from audit_service.proving.rows import Event
+from audit_service.storage.driver_rows import fetch_rows
 from audit_service.storage.log_models import TrailErasure, TrailLeaf
 
 OPENINGS_SIZE = 2 * OPENING_SIZE  # bytes: who's opening, then where's
@@ -58,12 +59,14 @@ def read_leaf(connection: Connection, seq: int) -> tuple[StoredLeaf | None, dict
 
 def read_leaves(connection: Connection, first: int, last: int) -> dict[int, StoredLeaf]:
     """Return the stored leaves of events from *first* to *last*, both included, by ``seq``."""
-    return _leaves(connection, TrailLeaf.seq.between(first, last))
+    query = "SELECT seq, hash, opening FROM trail_leaves WHERE seq BETWEEN ? AND ?"
+    return {seq: StoredLeaf(hash_, opening) for seq, hash_, opening in fetch_rows(connection, query, (first, last))}
 
 
 def read_leaves_of(connection: Connection, seqs: Sequence[int]) -> dict[int, StoredLeaf]:
     """Return the stored leaves of the events *seqs*, by ``seq``."""
-    return _leaves(connection, TrailLeaf.seq.in_(seqs))
+    query = select(TrailLeaf.seq, TrailLeaf.hash, TrailLeaf.opening).where(TrailLeaf.seq.in_(seqs))
+    return {row.seq: StoredLeaf(row.hash, row.opening) for row in connection.execute(query)}
 
 
 def read_erasures(connection: Connection, first: int, last: int) -> dict[int, dict[Group, bytes]]:
@@ -74,11 +77,6 @@ def read_erasures(connection: Connection, first: int, last: int) -> dict[int, di
 def read_erasures_of(connection: Connection, seqs: Sequence[int]) -> dict[int, dict[Group, bytes]]:
     """Return the commitments of what was erased from the events *seqs*, by ``seq``."""
     return _erasures(connection, TrailErasure.seq.in_(seqs))
-
-
-def _leaves(connection: Connection, which: ColumnElement[bool]) -> dict[int, StoredLeaf]:
-    query = select(TrailLeaf.seq, TrailLeaf.hash, TrailLeaf.opening).where(which)
-    return {row.seq: StoredLeaf(row.hash, row.opening) for row in connection.execute(query)}
 
 
 def _erasures(connection: Connection, which: ColumnElement[bool]) -> dict[int, dict[Group, bytes]]:
