@@ -599,6 +599,11 @@ def test_line_95_a_clock_that_goes_back_is_worth_a_note(trail: Trail) -> None:
     assert report.verdict is Verdict.PROVEN
 
 
+def test_line_95_a_clock_that_was_ahead_once_is_one_note(trail: Trail) -> None:
+    to("recorded_at", "2099-01-02 03:04:05.000000", 602)(trail)
+    assert [each.seq for each in trail.verify().findings if each.code is Code.CLOCK_BACK] == [603]
+
+
 def test_line_97_a_key_that_was_replaced_stops_the_signer(trail: Trail) -> None:
     (trail.folder / "key").write_text(f"{new_key(trail.key.name).text()}\n")
     with pytest.raises(SignerStopped) as stop:
