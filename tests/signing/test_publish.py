@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -24,6 +25,7 @@ from audit_service.proofs.cosignature import sign_cosignature, verify_cosignatur
 from audit_service.proofs.keys import Algorithm, SignerKey, VerifierKey, new_key
 from audit_service.proofs.merkle import EMPTY_ROOT
 from audit_service.proofs.note import parse_note, parse_signature
+from audit_service.proofs.policy import parse_policy
 from audit_service.proofs.submission import LARGEST
 from audit_service.signing import http_client, publish
 from audit_service.signing import witnesses as asking
@@ -32,11 +34,15 @@ from audit_service.signing.lifecycle import restart_log
 from audit_service.signing.loop import sign_once
 from audit_service.storage.log_models import TrailConfirmation
 from audit_service.trail.recorder import Recorder
+from audit_service.verifying.checkpoints import Trust
+from audit_service.verifying.database import DatabaseOpener
+from audit_service.verifying.report import Verdict
+from audit_service.verifying.walk import verify
 from tests.factories import LoginFactory
 from tests.support.accounts import ACTOR
 from tests.support.in_thread import serving
 from tests.support.server import is_alive
-from tests.support.signed_trail import StartedTrail
+from tests.support.signed_trail import SignedTrail, StartedTrail
 from tests.support.waiting import wait_until
 from tests.support.witness import Witness, running_witness
 
@@ -173,6 +179,38 @@ def test_a_rollback_is_told_by_the_witness(
         (tmp_path / "policy").write_text("quorum none\n")
         sign_once(log.database, log.settings, progress=lambda *_: None, trusts_database=True)
         assert log.log().problem is None
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])  # which can be copied in no time
+def test_of_two_copies_of_a_log_a_witness_goes_on_with_one(
+    database_url: str, recorder: Recorder, tmp_path: Path
+) -> None:
+    """Both sign with the same key. What the other one signs is not proven to whoever wants the witness's signature."""
+    with witnessed(database_url, tmp_path) as (log, witness):
+        recorder.record_all(LoginFactory.copies(3))
+        with log.signing():
+            assert_cosigned(log, witness.key, 4)
+        log.close()
+        recorder.stop()
+        copy = shutil.copytree(tmp_path / "data", tmp_path / "copy")
+        shutil.copy(tmp_path / "audit.db", copy)
+        cloned = SignedTrail(f"sqlite:///{copy}/audit.db", copy, witnesses=str(tmp_path / "policy"))
+        for each in (log, cloned):
+            writer = Recorder(each.settings.url)
+            writer.record_all(LoginFactory.copies(2))
+            writer.stop()
+        with log.signing():
+            assert_cosigned(log, witness.key, 6)
+        with cloned.signing():
+            wait_until(lambda: cloned.log().problem, "the signer of the copy does not stop")
+        assert cloned.log().problem == "witness_fork"
+        trust = Trust([log.verifier], parse_policy(f"witness w {witness.key}\nquorum w\n".encode()))
+        for each, proven in ((log, 6), (cloned, 4)):
+            report = verify(DatabaseOpener(each.settings.url), trust, max_unsigned=0)
+            assert report.proven
+            assert report.proven.checkpoint.size == proven
+            assert report.verdict is (Verdict.PROVEN if proven == 6 else Verdict.NOT_PROVEN)
+        cloned.close()
 
 
 class Answers(BaseHTTPRequestHandler):
