@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 from click.testing import Result
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 
 from audit_service.proofs.keys import Algorithm, new_key
 from audit_service.trail.recorder import Recorder
@@ -141,6 +142,23 @@ def test_what_is_remembered_is_not_forgotten(trail: SignedTrail, recorder: Recor
         assert f"fork seq=1-320: the checkpoint of 320 that {seen} has was signed for another history" in result.stdout
         assert verified(trail, *source).exit_code == 0  # by itself it is a right one
     assert seen.read_bytes() == newest
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_who_may_only_read_can_verify(trail: SignedTrail, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = f"auditor_{make_url(database_url).database}"
+    other = make_url(database_url).set(username=user, password="p")
+    monkeypatch.setenv("AUDIT_DATABASE_URL", other.render_as_string(hide_password=False))
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {user} LOGIN PASSWORD 'p'".encode())
+        try:
+            owner.execute(f"ALTER ROLE {user} SET default_transaction_read_only = on".encode())
+            owner.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}".encode())
+            result = verified(trail)
+        finally:
+            owner.execute(f"DROP OWNED BY {user}".encode())
+            owner.execute(f"DROP ROLE {user}".encode())
+    assert (result.exit_code, result.stdout.startswith("proven: ")) == (0, True), result.output
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])  # those of a long trail are in SQLite
