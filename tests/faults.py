@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import click
@@ -23,6 +23,10 @@ from audit_service.settings.table import Settings
 from audit_service.storage.database import make_engine
 from audit_service.storage.models import LoginEvent
 from audit_service.trail.spool import Spool
+from audit_service.verifying.checkpoints import Trust
+from audit_service.verifying.database import DatabaseOpener
+from audit_service.verifying.report import Verdict
+from audit_service.verifying.walk import verify
 from audit_service.vocabulary import Reason, Scope
 from tests.support import plain_http
 from tests.support.accounts import ACTOR
@@ -40,6 +44,8 @@ from tests.support.fault_tools import (
 )
 from tests.support.postgres import NoPostgresError, Postgres, free_port, private_postgres
 from tests.support.server import START_TIMEOUT, Service, is_alive, started_service
+from tests.support.signed_trail import SignedTrail
+from tests.support.waiting import wait_until
 
 TIMEOUT = 2.0  # AUDIT_WRITE_TIMEOUT
 WORKERS = 4
@@ -63,6 +69,22 @@ def settings(database_url: str, folder: Path, **more: object) -> dict[str, objec
 def settle(database_url: str, folder: Path, clients: Clients) -> Trail:
     wait_for_empty_spool(folder / "spool.db")
     return assert_nothing_lost(database_url, clients.acknowledged)
+
+
+def signed(database_url: str, folder: Path) -> dict[str, object]:
+    """Begin the log of a trail; return the settings by which the service signs it each second."""
+    with closing(SignedTrail(database_url, folder)) as log:
+        log.sign()
+    return settings(database_url, folder, AUDIT_SIGNER="on", AUDIT_SIGN_INTERVAL=1)
+
+
+def assert_proven(database_url: str, folder: Path, size: int) -> None:
+    """The signer of the service signs so many events, and took no fault for a change of the history."""
+    with closing(SignedTrail(database_url, folder)) as log:
+        wait_until(lambda: log.newest().size >= size, f"{size} events are not signed")
+        report = verify(DatabaseOpener(log.settings.url), Trust([log.verifier]))
+        assert report.verdict is Verdict.PROVEN, report.text()
+        assert log.log().problem is None
 
 
 def kill_workers(
@@ -104,7 +126,7 @@ def age(pid: int) -> float:
 def kill_postgres(server: Postgres, folder: Path, times: int, progress: Progress = lambda _: None) -> str:
     """End the whole PostgreSQL, by kill -9 and by an immediate stop in turns, and start it again."""
     url = migrated(server.url())
-    with started_service(settings(url, folder)) as service:
+    with started_service(signed(url, folder)) as service:
         with Clients(service.url) as clients:
             for n in range(times):
                 clients.wait_for(50)
@@ -117,6 +139,7 @@ def kill_postgres(server: Postgres, folder: Path, times: int, progress: Progress
                 progress(1)
             clients.wait_for(50)
         trail = settle(url, folder, clients)
+        assert_proven(url, folder, trail.size)
     assert set(clients.statuses) == {200}, clients.statuses
     return f"{len(clients.acknowledged)} acknowledged, {trail.size} in the trail, slowest {clients.slowest:.2f} s"
 
@@ -135,7 +158,7 @@ def start_again(server: Postgres) -> None:
 def hang_postgres(server: Postgres, folder: Path, times: int, progress: Progress = lambda _: None) -> str:
     """Stop all processes of PostgreSQL with SIGSTOP: it takes connections and answers nothing. Then let it go on."""
     url = migrated(server.url())
-    with started_service(settings(url, folder)) as service:
+    with started_service(signed(url, folder)) as service:
         with Clients(service.url) as clients:
             for _ in range(times):
                 clients.wait_for(50)
@@ -147,6 +170,7 @@ def hang_postgres(server: Postgres, folder: Path, times: int, progress: Progress
                 progress(1)
             clients.wait_for(50)
         trail = settle(url, folder, clients)
+        assert_proven(url, folder, trail.size)
     assert clients.slowest <= TIMEOUT + 0.5, f"an answer took {clients.slowest:.2f} s"
     assert set(clients.statuses) == {200}, clients.statuses
     return f"{len(clients.acknowledged)} acknowledged, {trail.size} in the trail, slowest {clients.slowest:.2f} s"
@@ -260,7 +284,7 @@ def fill_disk_of_sqlite(folder: Path, times: int, progress: Progress = lambda _:
     acknowledged: list[str] = []
     with small_disk(folder / "disk") as disk:
         url = migrated(f"sqlite:///{disk}/audit.db")
-        with reader_of(url) as headers, started_service(settings(url, disk)) as service:
+        with reader_of(url) as headers, started_service(signed(url, disk)) as service:
             for n in range(times):
                 expect(service.url, 200, f"before-{n}", acknowledged)
                 with filled(disk):
@@ -270,6 +294,7 @@ def fill_disk_of_sqlite(folder: Path, times: int, progress: Progress = lambda _:
                 progress(1)
             wait_for_empty_spool(disk / "spool.db")
             trail = assert_nothing_lost(url, acknowledged)
+            assert_proven(url, disk, trail.size)
     return f"{len(acknowledged)} acknowledged, {trail.size} in the trail, reading went on"
 
 
@@ -277,7 +302,7 @@ def fill_disk_of_spool(server: Postgres, folder: Path, times: int, progress: Pro
     """With PostgreSQL away, fill the disk that holds the spool; free it again; bring PostgreSQL back."""
     acknowledged: list[str] = []
     url = migrated(server.url())
-    with small_disk(folder / "disk") as disk, started_service(settings(url, disk)) as service:
+    with small_disk(folder / "disk") as disk, started_service(signed(url, disk)) as service:
         for n in range(times):
             expect(service.url, 200, f"before-{n}", acknowledged)
             server.stop("immediate")
@@ -289,6 +314,7 @@ def fill_disk_of_spool(server: Postgres, folder: Path, times: int, progress: Pro
             progress(1)
         wait_for_empty_spool(disk / "spool.db")
         trail = assert_nothing_lost(url, acknowledged)
+        assert_proven(url, disk, trail.size)
     return f"{len(acknowledged)} acknowledged, {trail.size} in the trail"
 
 

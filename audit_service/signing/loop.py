@@ -79,6 +79,7 @@ class _Work:
             except (SignerStopped, AuditError, OSError, *DATABASE_ERRORS) as error:
                 self._signer = None
                 self._tell(error)
+                self._database.close()  # what is wrong may be so for a session only, as that it may not write
             stopping.wait(self._settings.sign_interval)
         if self._signer:
             with suppress(AuditError, LogChanged, OSError, *DATABASE_ERRORS):
@@ -89,10 +90,10 @@ class _Work:
         signer = self._signer = self._signer or _open(self._database, self._settings)
         self._publisher.check(signer.log.log_id)
         signer.go_on()
+        _sign_all(signer, self._settings.sign_interval, stopping, progress)
         if self._told:
             logger.warning("the signer goes on with %s", signer.log.origin)
         self._told = ""
-        _sign_all(signer, self._settings.sign_interval, stopping, progress)
         if checkpoint := signer.checkpoint:
             self._publisher.publish(Offer(signer.log.log_id, checkpoint.size, checkpoint.note))
 

@@ -11,7 +11,7 @@ from audit_service.proofs.merkle import HASH_SIZE, Frontier, leaf_hash, root
 from audit_service.proofs.tile_path import BITS, WIDTH
 from audit_service.proving.leaves import ERASED, OPENINGS_SIZE
 from audit_service.proving.rows import Event, Malformed, Row
-from audit_service.verifying.findings import Code, Finding, missing
+from audit_service.verifying.findings import Code, Finding, Weight, missing
 from audit_service.verifying.source import Block, Erasure, Leaf, Source, blocks
 from audit_service.vocabulary import AdminAction
 
@@ -87,7 +87,7 @@ class Result(NamedTuple):
 def look_at(source: Source, task: Task) -> Result:
     """Return what the block of *task* is. What looks wrong is read a second time: it may have changed meanwhile."""
     result = _Look(source, task).result()
-    if result.findings or result.mismatches:
+    if result.mismatches or any(each.weight is not Weight.NOTE for each in result.findings):
         result = _Look(source, task).result()
     return result
 
@@ -189,6 +189,7 @@ class _Look:
         elif _is_long_before(recorded_at, self._latest):
             words = f"the event {event.seq} was recorded at {recorded_at}, after one that was at {self._latest}"
             self._find(Code.CLOCK_BACK, words, event.seq, _table(event))
+            self._latest = recorded_at  # one clock that was wrong is one finding
         if event.form.kind == "admin":
             match event.action:
                 case AdminAction.PERSONAL_DATA_ERASED:

@@ -228,16 +228,33 @@ def _workers(opener: Opener, source: Source, jobs: int) -> Iterator[Look]:
         def look(tasks: Iterator[Task]) -> Iterator[Result]:
             waiting: deque[Future[Result]] = deque()
             for task in tasks:
-                waiting.append(pool.submit(_Worker.look_at, task))
+                with _deaf_children():
+                    waiting.append(pool.submit(_Worker.look_at, task))
                 if len(waiting) > 2 * jobs:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
 
+        others = context.active_children()
         try:
             yield look
+        except BaseException:
+            for each in context.active_children():
+                if each not in others:
+                    each.terminate()  # a block can take seconds, and nobody waits for it any more
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach, not even while they import: it is for the one that starts them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Worker:
@@ -248,8 +265,7 @@ class _Worker:
 
     @classmethod
     def open(cls, opener: Opener) -> None:
-        """Open the source. Ctrl-C is for the process that has started this one, which ends it."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        """Open the source."""
         cls.stack = ExitStack()
         cls.source = cls.stack.enter_context(opener())
 

@@ -4,12 +4,12 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import sys
 import threading
 import time
-from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,7 @@ from audit_service.proofs.cosignature import sign_cosignature, verify_cosignatur
 from audit_service.proofs.keys import Algorithm, SignerKey, VerifierKey, new_key
 from audit_service.proofs.merkle import EMPTY_ROOT
 from audit_service.proofs.note import parse_note, parse_signature
+from audit_service.proofs.policy import parse_policy
 from audit_service.proofs.submission import LARGEST
 from audit_service.signing import http_client, publish
 from audit_service.signing import witnesses as asking
@@ -33,11 +34,15 @@ from audit_service.signing.lifecycle import restart_log
 from audit_service.signing.loop import sign_once
 from audit_service.storage.log_models import TrailConfirmation
 from audit_service.trail.recorder import Recorder
+from audit_service.verifying.checkpoints import Trust
+from audit_service.verifying.database import DatabaseOpener
+from audit_service.verifying.report import Verdict
+from audit_service.verifying.walk import verify
 from tests.factories import LoginFactory
 from tests.support.accounts import ACTOR
 from tests.support.in_thread import serving
 from tests.support.server import is_alive
-from tests.support.signed_trail import StartedTrail, drop_triggers
+from tests.support.signed_trail import SignedTrail, StartedTrail
 from tests.support.waiting import wait_until
 from tests.support.witness import Witness, running_witness
 
@@ -161,12 +166,10 @@ def test_a_rollback_is_told_by_the_witness(
         LoginFactory.create_batch(3)
         with log.signing():
             assert_cosigned(log, witness.key, 4)
-            first = log.stored()
-            head = next(log.settings.data_path.glob("trail-head-*")).read_bytes()
+            head = log.note()
             LoginFactory.create_batch(3)
             assert_cosigned(log, witness.key, 7)
-        assert first
-        _go_back(engine, log, 4, head)
+        log.go_back(head)
         with log.signing():
             wait_until(lambda: log.log().problem, "the signer does not stop")
         assert log.log().problem == "witness_rollback"
@@ -178,22 +181,36 @@ def test_a_rollback_is_told_by_the_witness(
         assert log.log().problem is None
 
 
-def _go_back(engine: Engine, log: StartedTrail, size: int, head: bytes) -> None:
-    """Leave what a restored backup of the database and the data folder holds."""
-    root = b64decode(parse_note(head).text.split("\n")[2])
-    statements = [
-        "DELETE FROM login_events WHERE seq > :size",
-        "UPDATE trail_head SET size = :size",
-        "DELETE FROM trail_leaves WHERE seq > :size",
-        "DELETE FROM trail_checkpoints WHERE size > :size",
-        "DELETE FROM trail_confirmations WHERE size > :size",
-        "UPDATE trail_log SET size = :size, root = :root",
-    ]
-    with engine.begin() as connection:
-        drop_triggers(connection)
-        for statement in statements:
-            connection.execute(text(statement), {"size": size, "root": root})
-    next(log.settings.data_path.glob("trail-head-*")).write_bytes(head)
+@pytest.mark.parametrize("backend", ["sqlite"])  # which can be copied in no time
+def test_of_two_copies_of_a_log_a_witness_goes_on_with_one(
+    database_url: str, recorder: Recorder, tmp_path: Path
+) -> None:
+    """Both sign with the same key. What the other one signs is not proven to whoever wants the witness's signature."""
+    with witnessed(database_url, tmp_path) as (log, witness):
+        recorder.record_all(LoginFactory.copies(3))
+        with log.signing():
+            assert_cosigned(log, witness.key, 4)
+        log.close()
+        recorder.stop()
+        copy = shutil.copytree(tmp_path / "data", tmp_path / "copy")
+        shutil.copy(tmp_path / "audit.db", copy)
+        cloned = SignedTrail(f"sqlite:///{copy}/audit.db", copy, witnesses=str(tmp_path / "policy"))
+        for each in (log, cloned):
+            writer = Recorder(each.settings.url)
+            writer.record_all(LoginFactory.copies(2))
+            writer.stop()
+        with log.signing():
+            assert_cosigned(log, witness.key, 6)
+        with cloned.signing():
+            wait_until(lambda: cloned.log().problem, "the signer of the copy does not stop")
+        assert cloned.log().problem == "witness_fork"
+        trust = Trust([log.verifier], parse_policy(f"witness w {witness.key}\nquorum w\n".encode()))
+        for each, proven in ((log, 6), (cloned, 4)):
+            report = verify(DatabaseOpener(each.settings.url), trust, max_unsigned=0)
+            assert report.proven
+            assert report.proven.checkpoint.size == proven
+            assert report.verdict is (Verdict.PROVEN if proven == 6 else Verdict.NOT_PROVEN)
+        cloned.close()
 
 
 class Answers(BaseHTTPRequestHandler):

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from sqlalchemy import Connection, text
 
-from audit_service.proofs.checkpoint import Checkpoint, open_checkpoint
+from audit_service.proofs.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from audit_service.proofs.keys import VerifierKey
+from audit_service.proofs.note import parse_note
 from audit_service.proving.confirmations import Confirmation, read_confirmations
 from audit_service.proving.log import Log, StoredCheckpoint, read_checkpoint, read_log
 from audit_service.settings.table import Settings
@@ -119,6 +120,20 @@ class SignedTrail:
         with self.database.write() as connection:
             drop_triggers(connection)
             yield connection
+
+    def go_back(self, head: bytes) -> None:
+        """Restore what a backup has of the database and of the data folder, made when the checkpoint *head* was new."""
+        checkpoint = parse_checkpoint(parse_note(head).text)
+        tables = [*TABLES, "trail_leaves"]
+        statements = [f"DELETE FROM {table} WHERE seq > :size" for table in tables]
+        statements += [
+            f"DELETE FROM {table} WHERE size > :size" for table in ("trail_checkpoints", "trail_confirmations")
+        ]
+        statements += ["UPDATE trail_head SET size = :size", "UPDATE trail_log SET size = :size, root = :root"]
+        with self.tampering() as connection:
+            for each in statements:
+                connection.execute(text(each), {"size": checkpoint.size, "root": checkpoint.root})
+        next(self.folder.glob("trail-head-*")).write_bytes(head)
 
     def close(self) -> None:
         self.database.close()
