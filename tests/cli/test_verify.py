@@ -220,16 +220,21 @@ def test_ctrl_c_while_processes_start(verifier: "subprocess.Popen[str]") -> None
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])  # where a table can be kept from those who read it
-@pytest.mark.parametrize("end", ["Ctrl-C", "kill -9"])
+@pytest.mark.parametrize("end", ["Ctrl-C", "kill -9", "kill -9 of one of them"])
 def test_its_end_while_they_work(engine: Engine, trail: SignedTrail, request: pytest.FixtureRequest, end: str) -> None:
     with engine.connect() as connection:
         connection.execute(text("LOCK TABLE trail_tiles IN ACCESS EXCLUSIVE MODE"))  # which only they read
         verifier = request.getfixturevalue("verifier")
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'trail_tiles'::regclass")
         wait_until(lambda: connection.scalar(waiting), "they do not work")
-        if end == "Ctrl-C":
-            interrupt(verifier)
-        else:
-            children = children_of(verifier)
-            verifier.kill()
-            assert_ended(children)
+        children = children_of(verifier)
+        match end:
+            case "Ctrl-C":
+                interrupt(verifier)
+            case "kill -9":
+                verifier.kill()
+            case _:  # as by the kernel, which needs the memory
+                os.kill(children[-1], signal.SIGKILL)
+                _, said = verifier.communicate(timeout=20)
+                assert (verifier.returncode, "Error: not verified: " in said) == (2, True), said
+        assert_ended(children)
