@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from typing import ClassVar
 
 from audit_service.proving.rows import Event
+from audit_service.serving.parent import end_with_parent
 from audit_service.verifying.blocks import LENGTH, Result, Task, look_at
 from audit_service.verifying.checkpoints import Known, Trust, read_kept, read_stored
 from audit_service.verifying.erasures import Erasures
@@ -265,7 +266,8 @@ class _Worker:
 
     @classmethod
     def open(cls, opener: Opener) -> None:
-        """Open the source."""
+        """Open the source. The process ends with the one that has started it, however that ends."""
+        end_with_parent()
         cls.stack = ExitStack()
         cls.source = cls.stack.enter_context(opener())
 

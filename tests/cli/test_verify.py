@@ -172,13 +172,17 @@ def test_two_processes_say_what_one_does(trail: SignedTrail) -> None:
     assert two == one
 
 
+def assert_ended(processes: list[int]) -> None:
+    wait_until(lambda: not any(map(is_alive, processes)), "a process is left")
+
+
 def interrupt(process: "subprocess.Popen[str]") -> None:
     """Press Ctrl-C, and expect the command and all that it has started to end at once and in silence."""
     children = children_of(process)
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=20)
     assert (process.returncode, said) == (2, ("", "verifying\nError: not verified: interrupted\n"))
-    wait_until(lambda: not any(map(is_alive, children)), "a process is left")
+    assert_ended(children)
 
 
 def children_of(process: "subprocess.Popen[str]") -> list[int]:
@@ -216,10 +220,21 @@ def test_ctrl_c_while_processes_start(verifier: "subprocess.Popen[str]") -> None
 
 
 @pytest.mark.parametrize("backend", ["postgresql"])  # where a table can be kept from those who read it
-def test_ctrl_c_while_they_work(engine: Engine, trail: SignedTrail, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("end", ["Ctrl-C", "kill -9", "kill -9 of one of them"])
+def test_its_end_while_they_work(engine: Engine, trail: SignedTrail, request: pytest.FixtureRequest, end: str) -> None:
     with engine.connect() as connection:
         connection.execute(text("LOCK TABLE trail_tiles IN ACCESS EXCLUSIVE MODE"))  # which only they read
         verifier = request.getfixturevalue("verifier")
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'trail_tiles'::regclass")
         wait_until(lambda: connection.scalar(waiting), "they do not work")
-        interrupt(verifier)
+        children = children_of(verifier)
+        match end:
+            case "Ctrl-C":
+                interrupt(verifier)
+            case "kill -9":
+                verifier.kill()
+            case _:  # as by the kernel, which needs the memory
+                os.kill(children[-1], signal.SIGKILL)
+                _, said = verifier.communicate(timeout=20)
+                assert (verifier.returncode, "Error: not verified: " in said) == (2, True), said
+        assert_ended(children)
