@@ -27,6 +27,8 @@ from audit_service.web.proxies import TrustedProxies
 
 try:
     from flask_sqlalchemy import SQLAlchemy
+
+    from audit_service.api import metrics
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(f"the service needs {error.name}: {INSTALL_SERVICE}", name=error.name) from None
 
@@ -54,6 +56,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     login.init_sessions(app)
     login.init_attempts(app)
     app.register_blueprint(login.blueprint)
+    app.register_blueprint(metrics.blueprint)
     add_pages(app)
     register_errors(app, login.error_answer)
     app.add_url_rule("/healthz", view_func=healthz, merge_slashes=False)

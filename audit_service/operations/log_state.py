@@ -47,11 +47,12 @@ def log_part(status: LogStatus | None, now: datetime, patience: timedelta) -> di
         "state": status.state(now, patience).value,
         "problem": status.problem,
         "unsigned": status.unsigned,
-        "oldest_unsigned_age": _age(status.waiting_since, now),
-        "checkpoint_age": _age(status.signed_at, now),
-        "confirmation_age": _age(status.confirmed and status.confirmed.confirmed_at, now),
+        "oldest_unsigned_age": age(status.waiting_since, now),
+        "checkpoint_age": age(status.signed_at, now),
+        "confirmation_age": age(status.confirmed and status.confirmed.confirmed_at, now),
     }
 
 
-def _age(time: datetime | None, now: datetime) -> float | None:
+def age(time: datetime | None, now: datetime) -> float | None:
+    """Return how many seconds ago *time* was, None for None; at least 0: the clocks of machines differ."""
     return None if time is None else round(max((now - time).total_seconds(), 0.0), 3)

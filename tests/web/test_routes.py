@@ -13,7 +13,7 @@ from tests.support.accounts import PASSWORD
 from tests.support.host_app import close_host, create_host
 from tests.support.logins import BROWSER, logins
 
-OURS = ("audit_api", "audit_login", "healthz", "readyz")
+OURS = ("audit_api", "audit_login", "audit_metrics", "healthz", "readyz")
 
 
 @pytest.fixture
