@@ -85,7 +85,7 @@ class _Walk:
         stored = read_stored(head.checkpoints, head.cosignatures, head.origin, trust)
         report.extend(stored.findings)
         report.checkpoints = len(stored.known)
-        if not head.checkpoints:
+        if not stored.known and not stored.findings:
             report.add(Finding(Code.NO_CHECKPOINT, "there is no checkpoint: nothing was signed yet"))
         signed = max((each.checkpoint.size for each in stored.known if each.is_trusted), default=0)
         size = max(head.size, signed)
@@ -95,10 +95,9 @@ class _Walk:
         part, events = head.part or Part(1, size), max(head.events, size)
         if head.part:
             events, report.part = part.last, (part.first, part.last)
-        fold = Fold(part, known, size)
+        fold = Fold(part, known, size, report.add)
         self._walk(fold, part, events, jobs, progress)
         fold.end(self._source)
-        report.extend(fold.findings)
         is_wrong = head.root not in fold.roots and report.verdict is not Verdict.TAMPERED  # else it says nothing new
         if is_wrong or not signed <= head.size <= head.events:
             words = (
