@@ -230,14 +230,22 @@ def _workers(opener: Opener, source: Source, jobs: int) -> Iterator[Look]:
             for task in tasks:
                 waiting.append(pool.submit(_Worker.look_at, task))
                 if len(waiting) > 2 * jobs:
-                    yield waiting.popleft().result()
+                    yield _result(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
 
         try:
             yield look
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _result(future: Future[Result]) -> Result:
+    """Return what another process has found; raise its error as if it had been raised here."""
+    try:
+        return future.result()
+    except Exception as error:
+        raise error from getattr(error, "orig", None)  # the cause is the text of a traceback, and SQLAlchemy's is lost
 
 
 class _Worker:
