@@ -6,7 +6,7 @@ is there twice, is refused.
 
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -26,15 +26,14 @@ from audit_service.proofs.bundle_format import (
     TILES,
 )
 from audit_service.proofs.checkpoint import parse_checkpoint
-from audit_service.proofs.entry import Group
 from audit_service.proofs.merkle import HASH_SIZE, leaf_hash
 from audit_service.proofs.note import LARGEST, parse_note
 from audit_service.proofs.tile_path import BITS, WIDTH, Tile
 from audit_service.proving.rows import Event, Malformed
 from audit_service.verifying.bundle_lines import cut_proof, parse_erasure, parse_event, seq_of, with_true_commitments
-from audit_service.verifying.bundle_list import LineList
+from audit_service.verifying.bundle_list import LineList, first_misplaced
 from audit_service.verifying.bundle_members import Members, Place, find_members
-from audit_service.verifying.findings import Code, Finding
+from audit_service.verifying.findings import Finding
 from audit_service.verifying.proven_lines import Span, part_of, proven_leaf
 from audit_service.verifying.source import Block, Erasure, Head, Leaf
 
@@ -126,8 +125,7 @@ class BundleSource:
         leaves: dict[int, Leaf] = {}
         erasures: dict[int, list[Erasure]] = {}
         for seq, text in self._erasures.between(first, last):
-            if len(found := erasures.setdefault(seq, [])) < len(Group):
-                found.append(parse_erasure(text)[1])
+            erasures.setdefault(seq, []).append(parse_erasure(text)[1])
         for seq, text in self._events.between(first, last):
             if self.has_tiles:
                 line = parse_event(text, seq)
@@ -181,7 +179,7 @@ class BundleSource:
         first, last = (1, self._checkpoint.size) if self.has_tiles else (self._manifest.first, self._manifest.last)
         events = ((seq_of(line), "") for line in self._events)
         erasures = ((seq, erasure.group) for seq, erasure in map(parse_erasure, self._erasures))
-        return [*_first_misplaced(EVENTS, events, first, last), *_first_misplaced(ERASURES, erasures, first, last)]
+        return [*first_misplaced(EVENTS, events, first, last), *first_misplaced(ERASURES, erasures, first, last)]
 
     def _read_manifest(self) -> _Manifest:
         try:
@@ -206,15 +204,3 @@ class BundleSource:
             raise ProofError(f"{name} is larger than {longest} bytes")
         self._file.seek(begin)
         return self._file.read(end - begin)
-
-
-def _first_misplaced(name: str, places: Iterable[tuple[int, str]], first: int, last: int) -> Iterator[Finding]:
-    """Yield a finding for the first line whose seq and group are not after those of the line before."""
-    before = first - 1, ""
-    for place in places:
-        seq, _ = place
-        if not first <= seq <= last or place <= before:
-            words = f"{name} has a line with the seq {seq}, which is not in its place: they rise from {first} to {last}"
-            yield Finding(Code.OUT_OF_RANGE, words, seq=seq, table=name)
-            return
-        before = place

@@ -1,11 +1,14 @@
 """One of a bundle's two lists: lines in the order of their ``seq``, which are found where they are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 from audit_service.errors import ProofError
 from audit_service.proofs.bundle_format import LONGEST_LINE
 from audit_service.verifying.bundle_members import Place
+from audit_service.verifying.findings import Code, Finding
+
+_MOST = 2  # lines with one seq
 
 
 class LineList:
@@ -24,15 +27,22 @@ class LineList:
     def between(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """Yield the lines with a seq from *first* to *last*, both included, and before each its seq.
 
-        Raises ``ProofError``. It is quickest when it is asked for what comes next.
+        Left out are lines after one with a larger seq, and more than two with one seq: an erasure has two groups, and
+        of events two are as wrong as a million. Raises ``ProofError``. It is quickest when it is asked for what comes
+        next.
         """
+        before, count = first, 0
         begin = self._next[1] if self._next[0] == first else self._find(first)
         for line in self._lines(begin):
             seq = self._seq_of(line)
             if seq > last:
                 break
             begin += len(line)
-            yield seq, line
+            if seq < before:
+                continue
+            before, count = seq, count + 1 if seq == before else 1
+            if count <= _MOST:
+                yield seq, line
         self._next = (last + 1, begin)
 
     def _find(self, seq: int) -> int:
@@ -64,3 +74,15 @@ class LineList:
                 raise ProofError(f"a line at byte {begin} has no end, or is longer than {LONGEST_LINE} bytes")
             begin += len(line)
             yield line
+
+
+def first_misplaced(name: str, places: Iterable[tuple[int, str]], first: int, last: int) -> Iterator[Finding]:
+    """Yield a finding for the first line whose seq and group are not after those of the line before."""
+    before = first - 1, ""
+    for place in places:
+        seq, _ = place
+        if not first <= seq <= last or place <= before:
+            words = f"{name} has a line with the seq {seq}, which is not in its place: they rise from {first} to {last}"
+            yield Finding(Code.OUT_OF_RANGE, words, seq=seq, table=name)
+            return
+        before = place
