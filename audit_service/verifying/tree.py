@@ -58,7 +58,8 @@ class Fold:
         room = MOST_SUSPECTS - len(self._suspects)
         self._suspects += result.mismatches[:room]
         self._more_suspects.extend(each.seq for each in result.mismatches[room:])
-        self._explained.extend(each.seq for each in result.findings if each.weight is Weight.TAMPERED and each.seq)
+        found = [each.seq for each in result.findings if each.weight is Weight.TAMPERED and each.seq]
+        self._explained.extend(map(int, found))  # in SQLite a number may have a fraction
         edges = self._edges(result)
         last = result.task.last
         if last % LENGTH == 0:
