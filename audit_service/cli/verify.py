@@ -80,7 +80,7 @@ def verify(
     try:
         trust, kept = _trust(keys, policy), {str(path): read_small(path, LARGEST_NOTE) for path in against}
         remembered = read_memory(remember) if remember else None
-        if remember and remembered:
+        if remembered is not None:
             kept[str(remember)] = remembered
         report = _verify(file, trust, kept, max_unsigned, jobs)
     except (AuditError, OSError, BrokenProcessPool) as error:

@@ -127,7 +127,11 @@ def key_id(name: str, algorithm: int, public: bytes) -> int:
 
 
 def check_name(name: str) -> str:
-    """Return the *name* of a key. Raises ``ProofError`` if it is empty, or has spaces or a plus sign."""
+    """Return the *name* of a key. Raises ``ProofError`` if it is empty or no UTF-8, or has spaces or a plus sign."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ProofError("the name of a key is UTF-8") from None
     if not name or "+" in name or any(each.isspace() or unicodedata.category(each) == "Cc" for each in name):
         raise ProofError(f"the name of a key has no spaces and no plus sign, unlike {name[:80]!r}")
     return name

@@ -8,7 +8,6 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -27,14 +26,14 @@ from audit_service.proofs.bundle_format import (
     TILES,
 )
 from audit_service.proofs.checkpoint import parse_checkpoint
+from audit_service.proofs.entry import Group
 from audit_service.proofs.merkle import HASH_SIZE
 from audit_service.proofs.note import LARGEST, parse_note
 from audit_service.proofs.tile_path import BITS, WIDTH, Tile
-from audit_service.proving.log import StoredCheckpoint
 from audit_service.proving.rows import Row
 from audit_service.verifying.bundle_lines import cut_proof, parse_erasure, parse_event, seq_of
 from audit_service.verifying.bundle_list import LineList, Order
-from audit_service.verifying.bundle_members import find_members
+from audit_service.verifying.bundle_members import Members, Place, find_members
 from audit_service.verifying.findings import Code, Finding
 from audit_service.verifying.proven_lines import Span, part_of, proven_leaf
 from audit_service.verifying.source import Block, Erasure, Head, Leaf
@@ -53,15 +52,16 @@ class _Manifest(msgspec.Struct):
 
 
 class BundleOpener(NamedTuple):
-    """Opens a bundle that is not compressed as a source."""
+    """Opens a bundle that is not compressed as a source; ``members``: where they are in it, found once for all."""
 
     path: Path
+    members: Members
 
     @contextmanager
     def __call__(self) -> Iterator["BundleSource"]:
         """Open the bundle. Raises ``ProofError`` for what is none, and ``OSError``."""
         with self.path.open("rb") as file:
-            yield BundleSource(file)
+            yield BundleSource(file, self.members)
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def bundle_opener(path: Path) -> Iterator[BundleOpener]:
     """
     with path.open("rb") as file, NamedTemporaryFile(prefix="audit-bundle-") as plain:
         if file.read(2) != b"\x1f\x8b":
-            yield BundleOpener(path)
+            yield BundleOpener(path, find_members(file))
             return
         left = path.stat().st_size * RATIO
         try:
@@ -84,16 +84,16 @@ def bundle_opener(path: Path) -> Iterator[BundleOpener]:
         except (EOFError, zlib.error) as error:
             raise ProofError(f"the bundle is damaged: {error}") from None
         plain.flush()
-        yield BundleOpener(Path(plain.name))
+        yield BundleOpener(Path(plain.name), find_members(plain))
 
 
 class BundleSource:
     """The members of a bundle, read where they are."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        """Read *file*, a tar archive. Raises ``ProofError`` for what is no bundle."""
+    def __init__(self, file: IO[bytes], members: Members) -> None:
+        """Read *file*, a tar archive with these *members*. Raises ``ProofError`` for what is no bundle."""
         self._file = file
-        self._places = find_members(file)
+        self._places, self._checkpoints = members
         self._note = self._content(CHECKPOINT, LARGEST)
         self._checkpoint = parse_checkpoint(parse_note(self._note).text)
         self._manifest = self._read_manifest()
@@ -101,17 +101,13 @@ class BundleSource:
         first, last = self._manifest.first, self._manifest.last
         if self.has_tiles:
             first, last = 1, self._checkpoint.size
-        self._events = LineList(file, self._places[EVENTS], Order(first, last, may_repeat=False), seq_of)
-        self._erasures = LineList(file, self._places[ERASURES], Order(first, last, may_repeat=True), seq_of)
+        self._events = LineList(file, self._places[EVENTS], Order(first, last, most=1), seq_of)
+        self._erasures = LineList(file, self._places[ERASURES], Order(first, last, most=len(Group)), seq_of)
         self._tile: tuple[int, bytes] | None = None
 
     def head(self) -> Head:
         """Return what the bundle says of itself."""
         checkpoint, log_id = self._checkpoint, self._checkpoint.origin.rpartition("/")[2]
-        prefix = f"{CHECKPOINTS}{log_id}/"
-        stored = [name for name in self._places if name.startswith(CHECKPOINTS)]
-        notes = {int(name.removeprefix(prefix)): name for name in stored if name.startswith(prefix)}
-        newest = {checkpoint.size: CHECKPOINT}
         return Head(
             origin=checkpoint.origin,
             log_id=log_id,
@@ -120,11 +116,8 @@ class BundleSource:
             root=checkpoint.root,
             floor=self._manifest.floor if self.has_tiles else 0,  # a part says nothing of what is before it
             declared=0,
-            checkpoints=[
-                StoredCheckpoint(size, datetime.fromtimestamp(0, UTC), self._content(name, LARGEST))
-                for size, name in sorted((notes | newest).items())
-            ],
-            others=len(stored) - len(notes),
+            checkpoints=self._notes(log_id),
+            others=sum(len(places) // 3 for log, places in self._checkpoints.items() if log != log_id),
             cosignatures={},
             findings=(),
             part=None if self.has_tiles else part_of(self._span(), checkpoint.size),
@@ -138,8 +131,10 @@ class BundleSource:
         findings: list[Finding] = []
         for seq, text in self._erasures.between(first, last):
             told, erasure = parse_erasure(text)
-            erasures.setdefault(seq, []).append(erasure)
-            findings += [_misplaced(ERASURES, told)] if told != seq else []
+            known = erasures.setdefault(seq, [])
+            if told != seq or (known and erasure.group <= known[-1].group):
+                findings.append(_misplaced(ERASURES, told))
+            known.append(erasure)
         for seq, text in self._events.between(first, last):
             if self.has_tiles:
                 line = parse_event(text, seq)
@@ -172,6 +167,14 @@ class BundleSource:
             self._tile = (number, self.tile(0, number) or b"")
         return self._tile[1][place * HASH_SIZE : (place + 1) * HASH_SIZE]
 
+    def _notes(self, log_id: str) -> Iterator[tuple[int, bytes]]:
+        """Yield the checkpoints of the log, each when it is asked for: they may be many, and large."""
+        places = iter(self._checkpoints.get(log_id, ()))
+        for size, begin, end in zip(places, places, places, strict=True):
+            if size != self._checkpoint.size:
+                yield size, self._read(Place(begin, end), f"{CHECKPOINTS}{log_id}/{size}", LARGEST)
+        yield self._checkpoint.size, self._note
+
     def _span(self) -> Span:
         """Return the events that a part has; its first and its last line tell what is beside them."""
         first, last = self._manifest.first, self._manifest.last
@@ -195,7 +198,10 @@ class BundleSource:
     def _content(self, name: str, longest: int) -> bytes:
         if name not in self._places:
             raise ProofError(f"the bundle has no {name}")
-        begin, end = self._places[name]
+        return self._read(self._places[name], name, longest)
+
+    def _read(self, place: Place, name: str, longest: int) -> bytes:
+        begin, end = place
         if end - begin > longest:
             raise ProofError(f"{name} is larger than {longest} bytes")
         self._file.seek(begin)

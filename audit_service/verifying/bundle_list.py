@@ -7,15 +7,16 @@ from audit_service.errors import ProofError
 from audit_service.proofs.bundle_format import LONGEST_LINE
 from audit_service.verifying.bundle_members import Place
 
+_MOST = 2  # lines with one seq
 _AT_ONCE = 1 << 18  # bytes
 
 
 class Order(NamedTuple):
-    """Which events a list has: from ``first`` to ``last``, with one line each, or with more if they ``may_repeat``."""
+    """Which events a list has, from ``first`` to ``last``, and how many lines one seq has at ``most``."""
 
     first: int
     last: int
-    may_repeat: bool
+    most: int
 
 
 class LineList:
@@ -35,27 +36,29 @@ class LineList:
     def between(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """Yield the lines with a seq from *first* to *last*, both included, and before each its seq.
 
-        Raises ``ProofError`` for one that is too long, or has no end. It is quickest when it is asked for what comes
+        Left out are lines after one with a larger seq, and more than two with one seq: of what is wrong two are enough.
+        Raises ``ProofError`` for a line that is too long, or has no end. It is quickest when it is asked for what comes
         next.
         """
         order = self._order
         place = self._next[1] if self._next[0] == first else self._find(first)
-        self.misplaced = None
-        if first == order.first and place != self._begin:
-            self.misplaced = self._seq_at(self._begin)
-        least = first
+        self.misplaced = self._seq_at(self._begin) if first == order.first and place != self._begin else None
+        before, count = first, 0
         for line in self._lines(place):
             seq = self._seq_of(line)
             if seq > last:
                 break
-            if seq < least and self.misplaced is None:
-                self.misplaced = seq
-            least = seq if order.may_repeat else seq + 1
             place += len(line)
-            yield seq, line
+            count = count + 1 if seq == before else 1
+            if self.misplaced is None and (seq < before or count > order.most):
+                self.misplaced = seq
+            if seq >= before:
+                before = seq
+                if count <= _MOST:
+                    yield seq, line
         self._next = (last + 1, place)
         end = self._find(last + 1) if last < order.last else self._end
-        if place != end and self.misplaced is None:
+        if self.misplaced is None and place != end:
             self.misplaced = self._seq_at(min(place, end))
 
     def _find(self, seq: int) -> int:

@@ -9,10 +9,10 @@ from audit_service.proofs.cosignature import verify_cosignature
 from audit_service.proofs.keys import VerifierKey
 from audit_service.proofs.note import Note, parse_note, parse_signature, verify
 from audit_service.proofs.policy import Policy
-from audit_service.proving.log import StoredCheckpoint
 from audit_service.verifying.findings import Code, Finding
 
 STORED = "the history"
+_MOST_NAMED = 3  # keys that nobody knows
 
 
 class Trust(NamedTuple):
@@ -51,21 +51,21 @@ class Read(NamedTuple):
 
 
 def read_stored(
-    stored: Iterable[StoredCheckpoint], cosignatures: Mapping[int, Sequence[str]], origin: str, trust: Trust
+    stored: Iterable[tuple[int, bytes]], cosignatures: Mapping[int, Sequence[str]], origin: str, trust: Trust
 ) -> Read:
-    """Read the checkpoints that a history stores of the log *origin*."""
+    """Read the checkpoints that a history stores of the log *origin*: sizes and notes."""
     known: list[Known] = []
     findings: list[Finding] = []
-    for each in stored:
+    for size, note in stored:
         try:
-            found = _open(each.note, STORED, origin, trust, cosignatures.get(each.size, ()))
+            found = _open(note, STORED, origin, trust, cosignatures.get(size, ()))
         except _Refused as refused:
-            words = f"the stored checkpoint of {each.size} is refused: {refused.args[1]}"
-            findings.append(Finding(refused.args[0], words, seq=each.size, table="trail_checkpoints"))
+            words = f"the stored checkpoint of {size} is refused: {refused.args[1]}"
+            findings.append(Finding(refused.args[0], words, seq=size, table="trail_checkpoints"))
             continue
-        if found.checkpoint.size != each.size:
-            words = f"the checkpoint that is stored as that of {each.size} is one of {found.checkpoint.size}"
-            findings.append(Finding(Code.BAD_CHECKPOINT, words, seq=each.size, table="trail_checkpoints"))
+        if found.checkpoint.size != size:
+            words = f"the checkpoint that is stored as that of {size} is one of {found.checkpoint.size}"
+            findings.append(Finding(Code.BAD_CHECKPOINT, words, seq=size, table="trail_checkpoints"))
         known.append(found)
     return Read(known, findings)
 
@@ -105,8 +105,8 @@ def _open(data: bytes, where: str, origin: str | None, trust: Trust, lines: Sequ
     if not trust.keys:
         return Known(checkpoint, data, where, (), {}, is_trusted=True, is_enough=True)
     if not any((each.name, each.key_id) == (key.name, key.key_id) for each in note.signatures for key in keys):
-        names = [f"{each.name}+{each.key_id:08x}" for each in note.signatures]
-        return Known(checkpoint, data, where, names, {}, is_trusted=False, is_enough=False)
+        names = [f"{each.name[:80]}+{each.key_id:08x}" for each in note.signatures[:_MOST_NAMED]]
+        return Known(checkpoint, b"", where, names, {}, is_trusted=False, is_enough=False)
     try:
         signers = verify(note, keys)
     except ProofError as error:

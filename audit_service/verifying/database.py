@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 
 from audit_service.events.kinds import KINDS
 from audit_service.proving.confirmations import IS_COSIGNATURE
-from audit_service.proving.log import StoredCheckpoint, read_log
+from audit_service.proving.log import read_log
 from audit_service.proving.rows import read_rows
 from audit_service.storage.database import make_engine
 from audit_service.storage.dialects import is_postgresql
@@ -169,11 +169,11 @@ def _bytes(value: object) -> bytes:
     return value if isinstance(value, bytes) else b""
 
 
-def _checkpoints(connection: Connection, log_id: str) -> tuple[list[StoredCheckpoint], int]:
+def _checkpoints(connection: Connection, log_id: str) -> tuple[list[tuple[int, bytes]], int]:
     """Return the checkpoints of the log, the smallest first, and how many there are of others."""
-    columns = TrailCheckpoint.log_id, TrailCheckpoint.size, TrailCheckpoint.signed_at, TrailCheckpoint.note
+    columns = TrailCheckpoint.log_id, TrailCheckpoint.size, TrailCheckpoint.note
     rows = connection.execute(select(*columns).order_by(TrailCheckpoint.size)).all()
-    own = [StoredCheckpoint(row.size, row.signed_at, row.note.encode()) for row in rows if row.log_id == log_id]
+    own = [(row.size, row.note.encode()) for row in rows if row.log_id == log_id]
     return own, len(rows) - len(own)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,7 +13,6 @@ from audit_service.proofs.jcs import jcs
 from audit_service.proofs.note import parse_note
 from audit_service.proofs.tlog_proof import parse_tlog_proof
 from audit_service.proving.disclosures import Openings
-from audit_service.proving.log import StoredCheckpoint
 from audit_service.verifying.bundle_lines import parse_event
 from audit_service.verifying.proven_lines import Span, part_of, proven_leaf
 from audit_service.verifying.source import Block, Erasure, Head
@@ -81,7 +79,7 @@ class ProofSource:
             root=checkpoint.root,
             floor=0,
             declared=0,
-            checkpoints=[StoredCheckpoint(checkpoint.size, datetime.fromtimestamp(0, UTC), self._proof.checkpoint)],
+            checkpoints=[(checkpoint.size, self._proof.checkpoint)],
             others=0,
             cosignatures={},
             findings=(),

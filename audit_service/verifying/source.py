@@ -5,12 +5,11 @@ rising order. It is read as strictly as the canonical form is, and hides nothing
 or in a wrong place is handed on as it is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from audit_service.errors import ProofError
-from audit_service.proving.log import StoredCheckpoint
 from audit_service.proving.rows import Row
 from audit_service.verifying.findings import Finding
 
@@ -70,9 +69,10 @@ class Head(NamedTuple):
     """What a source says of itself at one moment.
 
     ``events``: the size of the trail. ``size`` and ``root``: of the tree, which may be behind. ``floor``: events up to
-    it were pruned. ``checkpoints``: of this log, the smallest first; ``others``: how many there are of earlier logs.
-    ``cosignatures``: lines of notes, by the size of the checkpoint. ``findings``: what can be said without looking at
-    every event: unknown columns, a ``seq`` out of range. ``part``: what there is of the tree, unless it is all.
+    it were pruned. ``checkpoints``: of this log, sizes and notes, to be read once; ``others``: how many there are of
+    earlier logs. ``cosignatures``: lines of notes, by the size of the checkpoint. ``findings``: what can be said
+    without looking at every event: unknown columns, a ``seq`` out of range. ``part``: what there is of the tree,
+    unless it is all.
     """
 
     origin: str
@@ -82,7 +82,7 @@ class Head(NamedTuple):
     root: bytes
     floor: int
     declared: int
-    checkpoints: Sequence[StoredCheckpoint]
+    checkpoints: Iterable[tuple[int, bytes]]
     others: int
     cosignatures: Mapping[int, Sequence[str]]
     findings: Sequence[Finding]

@@ -1,6 +1,8 @@
 """The tree over all blocks, once of the events as they are and once of the stored leaves, and what checkpoints say."""
 
-from collections.abc import Iterable, Sequence
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 
 from audit_service.proofs.merkle import EMPTY_ROOT, Frontier, grown_root, node_hash, root
 from audit_service.proofs.tile_path import WIDTH
@@ -9,6 +11,7 @@ from audit_service.verifying.checkpoints import STORED, Known
 from audit_service.verifying.findings import Code, Finding, Weight
 from audit_service.verifying.source import Part, Source
 
+MOST_SUSPECTS = 1000  # of which more is kept than their seq
 _MADE, _STORED = 0, 1  # which of the two trees
 Pair = tuple[bytes, bytes]  # a hash of each
 
@@ -16,8 +19,9 @@ Pair = tuple[bytes, bytes]  # a hash of each
 class Fold:
     """Puts blocks together in their order. Where a checkpoint has the root of one of the trees, that one is right."""
 
-    def __init__(self, part: Part, known: Sequence[Known], size: int) -> None:
-        """Begin before the first event of *part*, of a tree of *size*."""
+    def __init__(self, part: Part, known: Sequence[Known], size: int, find: Callable[[Finding], None]) -> None:
+        """Begin before the first event of *part*, of a tree of *size*. What is wrong is given to *find*."""
+        self._find = find
         before = part.first - 1
         whole = before // LENGTH  # blocks, each of which is a leaf here
         self._trees = [Frontier(whole, part.left[: whole.bit_count()]) for _ in (_MADE, _STORED)]
@@ -29,11 +33,11 @@ class Fold:
         self._levels: dict[int, list[Pair]] = {2: []}  # hashes whose tile is not full yet
         self._next: dict[int, int] = {2: whole}  # the hash that comes next on a level
         self._suspects: list[Mismatch] = []
-        self._explained: list[int] = []  # events that something was found about
+        self._more_suspects = array("q")  # the seq of those for which there is no room: it may be every event
+        self._explained = array("q")  # events that something was found about
         self._against: list[Known] = []  # checkpoints that have another root, and which no later one contradicts yet
         self.agreed: list[Known] = []
         self.strangers: list[tuple[Known, bool]] = []  # signed by unknown keys, and whether the root is the same
-        self.findings: list[Finding] = []
         self.roots: Pair = (EMPTY_ROOT, EMPTY_ROOT)  # of the whole tree
         if before == 0:
             self._compare(0, self._roots([(), ()]))
@@ -51,8 +55,11 @@ class Fold:
 
     def add(self, result: Result, source: Source) -> None:
         """Add the next block."""
-        self._suspects += result.mismatches
-        self._explained += [each.seq for each in result.findings if each.weight is Weight.TAMPERED and each.seq]
+        room = MOST_SUSPECTS - len(self._suspects)
+        self._suspects += result.mismatches[:room]
+        self._more_suspects.extend(each.seq for each in result.mismatches[room:])
+        found = [each.seq for each in result.findings if each.weight is Weight.TAMPERED and each.seq]
+        self._explained.extend(map(int, found))  # in SQLite a number may have a fraction
         edges = self._edges(result)
         last = result.task.last
         if last % LENGTH == 0:
@@ -76,7 +83,7 @@ class Fold:
             first, last = self.proven + 1, stored[0].checkpoint.size
             if not any(first <= seq <= last for seq in self._explained):
                 words = f"the events {first} to {last} are not those that the checkpoint of {last} was signed for"
-                self.findings.append(Finding(Code.ROOT_CHANGED, words, first, last))
+                self._find(Finding(Code.ROOT_CHANGED, words, first, last))
 
     def _edges(self, result: Result) -> Sequence[Sequence[bytes]]:
         """Compare the roots at checkpoints within the block; return the edges at its end."""
@@ -128,18 +135,22 @@ class Fold:
                 words = (
                     f"the stored leaf of the event {each.seq} is not that of its row, which is the one that was signed"
                 )
-                self.findings.append(Finding(Code.TILE_CHANGED, words, seq=each.seq, table="trail_leaves"))
+                self._find(Finding(Code.TILE_CHANGED, words, seq=each.seq, table="trail_leaves"))
             else:
-                self.findings.append(
-                    Finding(Code.ROW_CHANGED, each.words, seq=each.seq, table=each.table, column=each.column)
-                )
+                self._find(Finding(Code.ROW_CHANGED, each.words, seq=each.seq, table=each.table, column=each.column))
             self._explained.append(each.seq)
+        count = len(self._more_suspects) if size is None else bisect_right(self._more_suspects, size)
+        more, self._more_suspects = self._more_suspects[:count], self._more_suspects[count:]
+        for seq in more:
+            code = Code.TILE_CHANGED if right == _MADE else Code.ROW_CHANGED
+            self._find(Finding(code, f"the event {seq} is not the one that its leaf tells of", seq=seq))
+        self._explained.extend(more)
 
     def _forks(self, checkpoints: Iterable[Known]) -> None:
         for each in checkpoints:
             size = each.checkpoint.size
             words = f"the checkpoint of {size} that {each.where} has was signed for another history than this one"
-            self.findings.append(Finding(Code.FORK, words, 1, size))
+            self._find(Finding(Code.FORK, words, 1, size))
 
     def _carry(self, level: int, pair: Pair, source: Source) -> None:
         """Add a hash to a level; compare a tile when it is full."""
@@ -157,7 +168,8 @@ class Fold:
     def _compare_tile(self, level: int, hashes: Sequence[Pair], source: Source) -> None:
         if hashes:
             first = self._next[level] - len(hashes)
-            self.findings += compare_tile(level, first, hashes, source.tile(level, first // WIDTH))
+            for each in compare_tile(level, first, hashes, source.tile(level, first // WIDTH)):
+                self._find(each)
 
 
 def _root(subtrees: Sequence[bytes]) -> bytes:

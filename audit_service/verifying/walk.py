@@ -86,7 +86,7 @@ class _Walk:
         stored = read_stored(head.checkpoints, head.cosignatures, head.origin, trust)
         report.extend(stored.findings)
         report.checkpoints = len(stored.known)
-        if not head.checkpoints:
+        if not stored.known and not stored.findings:
             report.add(Finding(Code.NO_CHECKPOINT, "there is no checkpoint: nothing was signed yet"))
         signed = max((each.checkpoint.size for each in stored.known if each.is_trusted), default=0)
         size = max(head.size, signed)
@@ -96,10 +96,9 @@ class _Walk:
         part, events = head.part or Part(1, size), max(head.events, size)
         if head.part:
             events, report.part = part.last, (part.first, part.last)
-        fold = Fold(part, known, size)
+        fold = Fold(part, known, size, report.add)
         self._walk(fold, part, events, jobs, progress)
         fold.end(self._source)
-        report.extend(fold.findings)
         is_wrong = head.root not in fold.roots and report.verdict is not Verdict.TAMPERED  # else it says nothing new
         if is_wrong or not signed <= head.size <= head.events:
             words = (
@@ -232,9 +231,9 @@ def _workers(opener: Opener, source: Source, jobs: int) -> Iterator[Look]:
                 with _deaf_children():
                     waiting.append(pool.submit(_Worker.look_at, task))
                 if len(waiting) > 2 * jobs:
-                    yield waiting.popleft().result()
+                    yield _result(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
 
         others = context.active_children()
         try:
@@ -256,6 +255,14 @@ def _deaf_children() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _result(future: Future[Result]) -> Result:
+    """Return what another process has found; raise its error as if it had been raised here."""
+    try:
+        return future.result()
+    except Exception as error:
+        raise error from getattr(error, "orig", None)  # the cause is the text of a traceback, and SQLAlchemy's is lost
 
 
 class _Worker:

@@ -129,3 +129,11 @@ def test_the_name_of_a_key_is_unicode() -> None:
 
 def test_keys_are_those_that_are_written() -> None:
     assert parse_policy(TWO_LEVELS.encode()).logs[0].key == parse_verifier(str(LOG))
+
+
+def test_groups_in_groups_are_no_recursion() -> None:
+    """A policy of 256 KiB has room for more groups than Python has frames."""
+    groups = [f"group g{place} all g{place - 1}" for place in range(1, 5000)]
+    found = policy(f"witness g0 {W[0]}", *groups, "quorum g4999")
+    assert found.is_met([W[0]])
+    assert not found.is_met([])

@@ -101,6 +101,8 @@ def info(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.
         info("tile/0/001", tarfile.SYMTYPE, "/etc/passwd"),
         info("tile/0/999", tarfile.LNKTYPE, "checkpoint"),
         info("tile/0/999", tarfile.FIFOTYPE),
+        info("tile/0/999", tarfile.GNUTYPE_SPARSE),
+        info("checkpoints/0123456789abcdef/007"),
         info("tile/0/999/"),
         info("unknown"),
         info("tile/" + "x000/" * 30 + "000"),
