@@ -89,8 +89,8 @@ class _Work:
     def _round(self, stopping: threading.Event, progress: Progress) -> None:
         signer = self._signer = self._signer or _open(self._database, self._settings)
         self._publisher.check(signer.log.log_id)
-        signer.go_on()
         _sign_all(signer, self._settings.sign_interval, stopping, progress)
+        signer.go_on()  # only now is it known that nothing stops it
         if self._told:
             logger.warning("the signer goes on with %s", signer.log.origin)
         self._told = ""

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from audit_service.signing import loop
+from audit_service.signing.signer import Signer
 from audit_service.trail.recorder import Recorder
 from tests.support.signed_trail import SignedTrail, StartedTrail
 
@@ -16,6 +19,19 @@ def trail(database_url: str, recorder: Recorder, tmp_path: Path) -> Iterator[Sig
     made.start()
     yield made
     made.close()
+
+
+@pytest.fixture
+def tries(monkeypatch: pytest.MonkeyPatch) -> list[Signer]:
+    """The signers that a signer at work has opened: one at its start, and one after each trouble."""
+    opened: list[Signer] = []
+
+    def open_again(*arguments: Any, **options: Any) -> Signer:
+        opened.append(Signer(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(loop, "Signer", open_again)
+    return opened
 
 
 @pytest.fixture(autouse=True)

@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 import time_machine
 from sqlalchemy import make_url
 
-from audit_service.signing import loop
 from audit_service.signing.signer import Signer
 from audit_service.trail.recorder import Recorder
 from audit_service.verifying.checkpoints import Trust
@@ -71,19 +69,8 @@ def test_a_full_disk(database_url: str, tmp_path: Path, caplog: pytest.LogCaptur
 
 @pytest.mark.parametrize("backend", ["postgresql"])
 def test_a_database_that_may_only_be_read(
-    trail: SignedTrail,
-    recorder: Recorder,
-    database_url: str,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    trail: SignedTrail, recorder: Recorder, database_url: str, caplog: pytest.LogCaptureFixture, tries: list[Signer]
 ) -> None:
-    tries: list[Signer] = []
-
-    def open_again(*arguments: Any, **options: Any) -> Signer:
-        tries.append(Signer(*arguments, **options))
-        return tries[-1]
-
-    monkeypatch.setattr(loop, "Signer", open_again)
     trail.sign()
     LoginFactory()
     name = make_url(database_url).database

@@ -14,6 +14,7 @@ from audit_service.errors import AuditError
 from audit_service.signing.head_file import only_signer
 from audit_service.signing.lifecycle import restart_log
 from audit_service.signing.loop import sign_once
+from audit_service.signing.signer import Signer
 from audit_service.trail.recorder import Recorder
 from tests.factories import LoginFactory
 from tests.support.accounts import ACTOR
@@ -88,6 +89,20 @@ def test_a_restart_that_is_not_committed_yet_is_no_other_log(
             restart.result()
             wait_until(lambda: signed(trail) == 2, "it is not signed")
     assert not [record for record in caplog.records if record.levelno == logging.CRITICAL]
+
+
+def test_a_stop_at_work_is_told_once_and_stays(
+    trail: SignedTrail, recorder: Recorder, caplog: pytest.LogCaptureFixture, tries: list[Signer]
+) -> None:
+    """What stops it is not seen when it is opened again, but by its next step."""
+    recorder.record_all(LoginFactory.copies(10))
+    with trail.tampering() as connection:
+        connection.execute(text("DELETE FROM login_events WHERE seq = 5"))
+    with trail.signing():
+        wait_until(lambda: len(tries) > 3, "it does not try again")
+        assert trail.log().problem == "gap"
+    assert trail.log().problem == "gap"
+    assert [each.levelname for each in caplog.records if each.name == "audit_service.signer"] == ["CRITICAL"]
 
 
 def test_a_database_that_is_away_is_waited_for(

@@ -141,7 +141,7 @@ def test_what_is_no_bundle(signed: SignedTrail, tmp_path: Path) -> None:
         ),
         ("events.jsonl", b'{"entry":{' + b"x" * 2_000_000 + b"}\n", "longer than 1048576 bytes"),
         ("events.jsonl", files["events.jsonl"][:-1], "has no end"),
-        ("erasures.jsonl", b"{}\n", "a line of erasures.jsonl is not what it has to be"),
+        ("erasures.jsonl", b'{"seq":1}\n', "a line of erasures.jsonl is not what it has to be"),
         ("checkpoint", bytes(2_000_000), "is larger than 65536 bytes"),
     ):
         write(path, {**files, name: content})

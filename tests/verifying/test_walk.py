@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 
 from audit_service.storage.outages import driver_error
 from audit_service.verifying.findings import Code
@@ -26,7 +26,7 @@ def test_an_error_in_another_process_is_the_one_of_its_database(trail: Trail) ->
     with path.open("r+b") as raw:  # the begin reads its index only, which is on other pages
         raw.seek((page - 1) * size)
         raw.write(b"\xff" * size)
-    with pytest.raises(DatabaseError) as raised:
+    with pytest.raises(DBAPIError) as raised:
         trail.verify(jobs=2)
     assert str(driver_error(raised.value)) == "database disk image is malformed"
 
