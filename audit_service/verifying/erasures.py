@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from audit_service.proving.rows import Event
-from audit_service.verifying.blocks import Erased, Notice
 from audit_service.verifying.findings import Code, Finding
+from audit_service.verifying.leaves import Erased
+from audit_service.verifying.notices import Notice
 from audit_service.verifying.source import Part, Source
 from audit_service.vocabulary import AdminAction
 

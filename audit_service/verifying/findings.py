@@ -4,6 +4,9 @@ from enum import StrEnum
 
 import msgspec
 
+from audit_service.events.kinds import KIND_NAMED
+from audit_service.proving.rows import Malformed, Row
+
 
 class Weight(StrEnum):
     """What a finding means for the whole."""
@@ -102,3 +105,16 @@ def missing(first: int, last: int) -> Finding:
     """Return the finding that events from *first* to *last* are missing."""
     what = f"the event {first} is" if first == last else f"the events {first} to {last} are"
     return Finding(Code.MISSING, f"{what} missing", first, last if last != first else None)
+
+
+def bad_form(row: Row, why: str = "") -> Finding:
+    """Return the finding that this program has not written a row. *why* says it of one that is an event."""
+    kind, column = (row.kind, row.column) if isinstance(row, Malformed) else (row.form.kind, "")
+    what = f"{column} {row.why}".lstrip() if isinstance(row, Malformed) else why
+    words = f"the {kind} event {row.seq} is not one that this program has written: {what}"
+    return Finding(Code.BAD_FORM, words, seq=row.seq, table=table_name(row), column=column or None)
+
+
+def table_name(row: Row) -> str:
+    """Return the name of the table that a row is of."""
+    return KIND_NAMED[row.kind if isinstance(row, Malformed) else row.form.kind].table

@@ -6,9 +6,8 @@ from typing import NamedTuple
 from audit_service.errors import ProofError
 from audit_service.proofs.checkpoint import Checkpoint
 from audit_service.proofs.merkle import HASH_SIZE, inclusion_ranges, leaf_hash, split_proof, verify_inclusion
-from audit_service.verifying.blocks import UNKNOWN
 from audit_service.verifying.bundle_lines import Line
-from audit_service.verifying.source import Leaf, Part
+from audit_service.verifying.source import UNKNOWN, Leaf, Part
 
 
 class Span(NamedTuple):

@@ -10,8 +10,11 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from audit_service.errors import ProofError
+from audit_service.proofs.merkle import HASH_SIZE
 from audit_service.proving.rows import Row
 from audit_service.verifying.findings import Finding
+
+UNKNOWN = bytes(HASH_SIZE)  # in the place of the hash of a leaf of which nothing is stored, or which is not proven
 
 
 class LogFormError(ProofError):

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from audit_service.proofs.merkle import EMPTY_ROOT, Frontier, grown_root, node_hash, root
 from audit_service.proofs.tile_path import WIDTH
-from audit_service.verifying.blocks import LENGTH, Mismatch, Result, compare_tile
+from audit_service.verifying.block_tree import LENGTH, compare_tile
+from audit_service.verifying.blocks import Result
 from audit_service.verifying.checkpoints import STORED, Known
 from audit_service.verifying.findings import Code, Finding, Weight
+from audit_service.verifying.leaves import Mismatch
 from audit_service.verifying.source import Part, Source
 
 MOST_SUSPECTS = 1000  # of which more is kept than their seq

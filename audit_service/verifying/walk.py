@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from audit_service.proving.rows import Event
-from audit_service.verifying.blocks import LENGTH, Task
+from audit_service.verifying.block_tree import LENGTH
+from audit_service.verifying.blocks import Task
 from audit_service.verifying.checkpoints import Known, Trust, read_kept, read_stored
 from audit_service.verifying.erasures import Erasures
 from audit_service.verifying.findings import Code, Finding, missing

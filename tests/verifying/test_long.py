@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from audit_service.verifying.blocks import LENGTH
+from audit_service.verifying.block_tree import LENGTH
 from audit_service.verifying.checkpoints import Trust
 from audit_service.verifying.database import DatabaseOpener
 from audit_service.verifying.findings import Code, Weight

@@ -37,7 +37,7 @@ def test_a_part_as_it_was_made(signed: SignedTrail, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backend", ["sqlite"])
 def test_a_part_across_blocks(signed: SignedTrail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("blocks", "walk", "tree"):  # as if it had 65,536 events for each 256
+    for module in ("block_tree", "walk", "tree"):  # as if it had 65,536 events for each 256
         monkeypatch.setattr(f"audit_service.verifying.{module}.LENGTH", 256)
     for first, last in ((FIRST, LAST), (257, 512), (512, 513)):
         path = bundle(tmp_path / f"{first}.tar", first, last)
