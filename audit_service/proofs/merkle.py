@@ -31,6 +31,16 @@ def root(leaf_hashes: Iterable[bytes]) -> bytes:
     return level[0] if level else EMPTY_ROOT
 
 
+def edge_root(subtrees: Sequence[bytes]) -> bytes:
+    """Return the root of the tree whose full subtrees have these roots, the largest first."""
+    if not subtrees:
+        return EMPTY_ROOT
+    *others, found = subtrees
+    for each in reversed(others):
+        found = node_hash(each, found)
+    return found
+
+
 def inclusion_proof(index: int, leaf_hashes: Sequence[bytes]) -> list[bytes]:
     """Return the proof that the leaf at *index*, from 0, is in the tree over these leaves, its sibling first."""
     return [root(leaf_hashes[first:end]) for first, end in inclusion_ranges(index, len(leaf_hashes))]
@@ -200,12 +210,7 @@ class Frontier:
 
     def root(self) -> bytes:
         """Return the root of the tree as it is now."""
-        if not self.hashes:
-            return EMPTY_ROOT
-        *others, found = self.hashes
-        for each in reversed(others):
-            found = node_hash(each, found)
-        return found
+        return edge_root(self.hashes)
 
 
 def _largest_power_below(size: int) -> int:

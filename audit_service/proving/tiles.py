@@ -28,8 +28,8 @@ from audit_service.proofs.merkle import (
     Frontier,
     Range,
     consistency_ranges,
+    edge_root,
     inclusion_ranges,
-    node_hash,
     root,
 )
 from audit_service.proofs.tile_path import BITS, WIDTH, Tile
@@ -69,14 +69,13 @@ class Edge:
 
     def root(self) -> bytes:
         """Return the root of the whole tree."""
-        found: bytes | None = None
-        for level in self._levels:
+        subtrees: list[bytes] = []
+        for level in reversed(self._levels):
             edge = Frontier()
             for each in level:
                 edge.append(each)
-            for each in reversed(edge.hashes):
-                found = each if found is None else node_hash(each, found)
-        return root(()) if found is None else found
+            subtrees += edge.hashes
+        return edge_root(subtrees)
 
 
 class StoredTree:
@@ -140,14 +139,11 @@ class StoredTree:
             self._tiles[0, first >> BITS] = [found.get((0, seq), b"") for seq in range(first, first + WIDTH)]
 
     def _roots_of(self, spans: Sequence[Range]) -> list[bytes]:
-        """Return the root over each range, whose begin is a multiple of the power of two that covers it."""
+        """Return the root over each range, which begins at a multiple of the power of two that covers it."""
         subtrees = {span: list(_subtrees(span)) for span in spans if span not in self._roots}
         self._read((level, first >> BITS) for parts in subtrees.values() for level, first, _ in parts)
         for span, parts in subtrees.items():
-            *others, found = [root(self.hashes(*each)) for each in parts]
-            for each in reversed(others):
-                found = node_hash(each, found)
-            self._roots[span] = found
+            self._roots[span] = edge_root([root(self.hashes(*each)) for each in parts])
         return [self._roots[span] for span in spans]
 
 

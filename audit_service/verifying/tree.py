@@ -4,7 +4,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 
-from audit_service.proofs.merkle import EMPTY_ROOT, Frontier, grown_root, node_hash, root
+from audit_service.proofs.merkle import EMPTY_ROOT, Frontier, edge_root, grown_root, root
 from audit_service.proofs.tile_path import WIDTH
 from audit_service.verifying.block_tree import LENGTH, compare_tile
 from audit_service.verifying.blocks import Result
@@ -107,7 +107,7 @@ class Fold:
 
     def _roots(self, edges: Sequence[Sequence[bytes]]) -> list[bytes]:
         """Return the roots of both trees with these edges after their blocks."""
-        return [_root([*tree.hashes, *edge]) for tree, edge in zip(self._trees, edges, strict=True)]
+        return [edge_root([*tree.hashes, *edge]) for tree, edge in zip(self._trees, edges, strict=True)]
 
     def _compare(self, size: int, roots: Sequence[bytes]) -> int | None:
         """Compare the roots at a size with checkpoints; return which of the trees one of them says is right."""
@@ -172,13 +172,3 @@ class Fold:
             first = self._next[level] - len(hashes)
             for each in compare_tile(level, first, hashes, source.tile(level, first // WIDTH)):
                 self._find(each)
-
-
-def _root(subtrees: Sequence[bytes]) -> bytes:
-    """Return the root of the tree of these full subtrees, the largest first."""
-    if not subtrees:
-        return EMPTY_ROOT
-    *others, found = subtrees
-    for each in reversed(others):
-        found = node_hash(each, found)
-    return found
