@@ -10,6 +10,7 @@ from audit_service.proofs.keys import VerifierKey
 from audit_service.proofs.note import Note, parse_note, parse_signature, verify
 from audit_service.proofs.policy import Policy
 from audit_service.verifying.findings import Code, Finding
+from audit_service.verifying.source import Part
 
 STORED = "the history"
 _MOST_NAMED = 3  # keys that nobody knows
@@ -70,10 +71,14 @@ def read_stored(
     return Read(known, findings)
 
 
-def read_kept(notes: Mapping[str, bytes], origin: str | None, trust: Trust) -> Read:
+def read_kept(
+    notes: Mapping[str, bytes], origin: str | None, trust: Trust, size: int, part: Part | None = None
+) -> Read:
     """Read checkpoints of the log *origin* that were kept elsewhere; *notes* has them by the names of their files.
 
-    Without a log each of them is of a log that is not there any more. Raises ``ProofError`` for what is no checkpoint.
+    Those that are known are of the tree of *size* or of its beginning. A *part* can be compared only with those that
+    end in it, or where the tree ends. Without a log each of them is of a log that is not there any more. Raises
+    ``ProofError`` for what is no checkpoint.
     """
     known: list[Known] = []
     findings: list[Finding] = []
@@ -83,10 +88,29 @@ def read_kept(notes: Mapping[str, bytes], origin: str | None, trust: Trust) -> R
         except ProofError as error:
             raise ProofError(f"{name} is no checkpoint: {error}") from None
         try:
-            known.append(_open(note, name, origin, trust, ()))
+            found = _open(note, name, origin, trust, ())
         except _Refused as refused:
             findings.append(Finding(refused.args[0], f"the checkpoint in {name} is refused: {refused.args[1]}"))
+            continue
+        fault = _fault(found, size, part)
+        findings += [fault] if fault else []
+        known += [] if fault else [found]
     return Read(known, findings)
+
+
+def _fault(kept: Known, size: int, part: Part | None) -> Finding | None:
+    """Return why a checkpoint from elsewhere cannot be compared with the tree of *size*, or is of a larger one."""
+    where, reached = kept.where, kept.checkpoint.size
+    if not kept.is_trusted:
+        words = f"the checkpoint in {where} is signed by {', '.join(kept.signers)}: no such key is trusted"
+        return Finding(Code.UNKNOWN_KEY, words)
+    if part and reached != size and not part.first <= reached <= part.last:
+        words = f"the checkpoint of {reached} in {where} cannot be compared with events {part.first} to {part.last}"
+        return Finding(Code.NOT_COMPARED, f"{words} of {size}: that takes the whole history")
+    if reached > size:
+        words = f"the log has {size} events, and {where} has a checkpoint of {reached}: later ones are gone"
+        return Finding(Code.ROLLBACK, words, size + 1, reached)
+    return None
 
 
 class _Refused(Exception):  # noqa: N818 - the caller makes a finding of it

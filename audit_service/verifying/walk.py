@@ -7,7 +7,7 @@ from itertools import chain
 from audit_service.proving.rows import Event
 from audit_service.verifying.block_tree import LENGTH
 from audit_service.verifying.blocks import Task
-from audit_service.verifying.checkpoints import Known, Trust, read_kept, read_stored
+from audit_service.verifying.checkpoints import Trust, read_kept, read_stored
 from audit_service.verifying.erasures import Erasures
 from audit_service.verifying.findings import Code, Finding, missing
 from audit_service.verifying.report import Report, Verdict
@@ -48,7 +48,7 @@ def verify(
             return report
         if head is None:
             report.add(Finding(Code.NO_LOG, "there is no log: nothing was ever signed, or the database is another one"))
-            _compare_kept(report, None, trust, kept or {}, 0)
+            report.extend(read_kept(kept or {}, None, trust, 0).findings)
             return report
         _Walk(source, opener, trust, head, report).run(kept or {}, max_unsigned, jobs, progress)
         after = source.head()
@@ -85,7 +85,9 @@ class _Walk:
             report.add(Finding(Code.NO_CHECKPOINT, "there is no checkpoint: nothing was signed yet"))
         signed = max((each.checkpoint.size for each in stored.known if each.is_trusted), default=0)
         size = max(head.size, signed)
-        known = [*stored.known, *_compare_kept(report, head.origin, trust, kept, size, part=head.part)]
+        elsewhere = read_kept(kept, head.origin, trust, size, head.part)
+        report.extend(elsewhere.findings)
+        known = [*stored.known, *elsewhere.known]
         if any(finding.code in _UNREADABLE for finding in head.findings):
             return  # rows that cannot be read as events
         part, events = head.part or Part(1, size), max(head.events, size)
@@ -163,33 +165,6 @@ class _Walk:
                 if time > datetime.now(UTC).timestamp() + CLOCKS_DIFFER:
                     words = f"{name} says that it has cosigned the checkpoint of {each.checkpoint.size} in the future"
                     report.add(Finding(Code.COSIGNED_LATER, words, seq=each.checkpoint.size))
-
-
-def _compare_kept(
-    report: Report, origin: str | None, trust: Trust, kept: Mapping[str, bytes], size: int, *, part: Part | None = None
-) -> list[Known]:
-    """Return the checkpoints from elsewhere that are of the tree of *size* or of its beginning; report others.
-
-    Of a *part* it can be compared only with those that end in it, or where the tree ends. Raises ``ProofError`` for
-    what is no checkpoint.
-    """
-    read = read_kept(kept, origin, trust)
-    report.extend(read.findings)
-    known = []
-    for each in read.known:
-        reached = each.checkpoint.size
-        if not each.is_trusted:
-            words = f"the checkpoint in {each.where} is signed by {', '.join(each.signers)}: no such key is trusted"
-            report.add(Finding(Code.UNKNOWN_KEY, words))
-        elif part and reached != size and not part.first <= reached <= part.last:
-            words = f"the checkpoint of {reached} in {each.where} cannot be compared with events {part.first} to "
-            report.add(Finding(Code.NOT_COMPARED, f"{words}{part.last} of {size}: that takes the whole history"))
-        elif reached > size:
-            words = f"the log has {size} events, and {each.where} has a checkpoint of {reached}: later ones are gone"
-            report.add(Finding(Code.ROLLBACK, words, size + 1, reached))
-        else:
-            known.append(each)
-    return known
 
 
 def _age(source: Source, seq: int) -> float | None:
