@@ -1,6 +1,7 @@
-"""Whether the tables of events have the columns that an entry protects, and no others."""
+"""Whether the tables are as this program makes them: their columns and triggers, and in SQLite the types of values."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
@@ -8,6 +9,7 @@ from audit_service.events.kinds import KINDS
 from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.models import table_of
 from audit_service.verifying.findings import Code, Finding
+from audit_service.verifying.source import LogFormError
 
 _COLUMNS_ON_POSTGRESQL = """
     SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
@@ -16,6 +18,18 @@ _COLUMNS_ON_SQLITE = "SELECT name, type FROM pragma_table_xinfo(:table)"
 # tgenabled A: always, whatever session_replication_role says.
 _TRIGGERS_ON_POSTGRESQL = "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:table) AND tgenabled = 'A'"
 _TRIGGERS_ON_SQLITE = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :table"
+CHUNK = 4096  # rows
+# In SQLite a value has a type of its own, whatever that of its column is.
+_TYPES = {
+    "trail_head": {"size": "integer"},
+    "trail_log": dict.fromkeys(("size", "floor", "declared"), "integer")
+    | {"root": "blob"}
+    | dict.fromkeys(("origin", "log_id", "created_at", "problem", "problem_detail", "problem_at"), "text"),
+    "trail_checkpoints": {"size": "integer"} | dict.fromkeys(("log_id", "note", "signed_at"), "text"),
+    "trail_confirmations": {"size": "integer"} | dict.fromkeys(("log_id", "line"), "text"),
+}
+_MAY_BE_NULL = {"problem", "problem_detail", "problem_at", "line"}
+_TIME_SIZE = 26  # characters of 2026-01-02 03:04:05.000000
 
 
 def column_findings(connection: Connection) -> Iterator[Finding]:
@@ -47,6 +61,31 @@ def trigger_findings(connection: Connection) -> Iterator[Finding]:
             if (trigger := f"{kind.table}_{name}") not in found:
                 words = f"the trigger {trigger}, which refuses changes, is not there"
                 yield Finding(Code.TRIGGER_MISSING, words, table=kind.table)
+
+
+def check_types(connection: Connection) -> None:
+    """Raise ``LogFormError`` if a value of the log is in SQLite of another type than its column, or a time is none."""
+    if is_postgresql(connection):
+        return
+    for table, types in _TYPES.items():
+        for column, type_ in types.items():
+            null = f"AND {column} IS NOT NULL" if column in _MAY_BE_NULL else ""
+            query = text(f"SELECT typeof({column}) FROM {table} WHERE typeof({column}) <> :type {null} LIMIT 1")  # noqa: S608
+            if found := connection.scalar(query, {"type": type_}):
+                raise LogFormError(f"{table}.{column} is stored as {found}, not as {type_}")
+            if column.endswith("_at"):
+                _check_times(connection, table, column)
+
+
+def _check_times(connection: Connection, table: str, column: str) -> None:
+    query = text(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL")  # noqa: S608
+    for stored in connection.execute(query.execution_options(yield_per=CHUNK)).scalars():
+        try:
+            is_time = (len(stored), stored[10:11]) == (_TIME_SIZE, " ") and bool(datetime.fromisoformat(stored))
+        except ValueError:
+            is_time = False
+        if not is_time:
+            raise LogFormError(f"{table}.{column} is no time: {stored[:40]!r}")
 
 
 def _type(name: str) -> str:

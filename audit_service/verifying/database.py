@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, select, text
@@ -17,23 +16,11 @@ from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.driver_rows import fetch_rows
 from audit_service.storage.log_models import TrailCheckpoint, TrailConfirmation, TrailErasure, TrailLeaf, TrailTile
 from audit_service.storage.models import TrailHead
-from audit_service.verifying.columns import column_findings, trigger_findings
+from audit_service.verifying.columns import check_types, column_findings, trigger_findings
 from audit_service.verifying.findings import Code, Finding
-from audit_service.verifying.source import Block, Erasure, Head, Leaf, LogFormError
+from audit_service.verifying.source import Block, Erasure, Head, Leaf
 
-CHUNK = 4096  # rows
 PATIENCE = 600.0  # seconds to wait for an answer; nobody waits for the verifier
-# In SQLite a value has a type of its own, whatever that of its column is.
-_TYPES = {
-    "trail_head": {"size": "integer"},
-    "trail_log": dict.fromkeys(("size", "floor", "declared"), "integer")
-    | {"root": "blob"}
-    | dict.fromkeys(("origin", "log_id", "created_at", "problem", "problem_detail", "problem_at"), "text"),
-    "trail_checkpoints": {"size": "integer"} | dict.fromkeys(("log_id", "note", "signed_at"), "text"),
-    "trail_confirmations": {"size": "integer"} | dict.fromkeys(("log_id", "line"), "text"),
-}
-_MAY_BE_NULL = {"problem", "problem_detail", "problem_at", "line"}
-_TIME_SIZE = 26  # characters of 2026-01-02 03:04:05.000000
 _MOST_NAMED = 20  # of events out of range, each of which is a finding
 
 
@@ -66,7 +53,7 @@ class DatabaseSource:
     def head(self) -> Head | None:
         """Return what the database says of itself; None if it has no log. Raises ``LogFormError``."""
         with self._engine.begin() as connection, _any_text(connection):
-            _check_types(connection)
+            check_types(connection)
             log = read_log(connection)
             if log is None:
                 return None
@@ -77,17 +64,17 @@ class DatabaseSource:
             findings += _out_of_range(connection, events, max(log.size, min(log.declared, events)))
             findings += _same_ids(connection)
             return Head(
-                log.origin,
-                log.log_id,
-                events,
-                log.size,
-                log.root,
-                log.floor,
-                log.declared,
-                checkpoints,
-                others,
-                _cosignatures(connection, log.log_id),
-                findings,
+                origin=log.origin,
+                log_id=log.log_id,
+                events=events,
+                size=log.size,
+                root=log.root,
+                floor=log.floor,
+                declared=log.declared,
+                checkpoints=checkpoints,
+                others=others,
+                cosignatures=_cosignatures(connection, log.log_id),
+                findings=findings,
             )
 
     def block(self, first: int, last: int) -> Block:
@@ -119,30 +106,6 @@ def _any_text(connection: Connection) -> Iterator[None]:
         yield
     finally:
         driver.text_factory = str
-
-
-def _check_types(connection: Connection) -> None:
-    if is_postgresql(connection):
-        return
-    for table, types in _TYPES.items():
-        for column, type_ in types.items():
-            null = f"AND {column} IS NOT NULL" if column in _MAY_BE_NULL else ""
-            query = text(f"SELECT typeof({column}) FROM {table} WHERE typeof({column}) <> :type {null} LIMIT 1")  # noqa: S608
-            if found := connection.scalar(query, {"type": type_}):
-                raise LogFormError(f"{table}.{column} is stored as {found}, not as {type_}")
-            if column.endswith("_at"):
-                _check_times(connection, table, column)
-
-
-def _check_times(connection: Connection, table: str, column: str) -> None:
-    query = text(f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL")  # noqa: S608
-    for stored in connection.execute(query.execution_options(yield_per=CHUNK)).scalars():
-        try:
-            is_time = (len(stored), stored[10:11]) == (_TIME_SIZE, " ") and bool(datetime.fromisoformat(stored))
-        except ValueError:
-            is_time = False
-        if not is_time:
-            raise LogFormError(f"{table}.{column} is no time: {stored[:40]!r}")
 
 
 def _leaves(connection: Connection, first: int, last: int) -> Mapping[int, Leaf]:
