@@ -34,11 +34,11 @@ def _split(index: int, size: int, proof: Sequence[bytes] | None) -> tuple[list[b
 
 def proven_leaf(seq: int, line: Line, proof: Sequence[bytes] | None, checkpoint: Checkpoint) -> Leaf:
     """Return the leaf of a line, whose hash is not known unless *proof* proves that its entry is that of *seq*."""
-    hash_ = UNKNOWN
+    if proof is None:
+        return Leaf(UNKNOWN, line.opening, line.commitments)
+    hash_ = leaf_hash(line.entry)
     try:
-        if proof is not None:
-            verify_inclusion(seq - 1, checkpoint.size, leaf_hash(line.entry), proof, checkpoint.root)
-            hash_ = leaf_hash(line.entry)
+        verify_inclusion(seq - 1, checkpoint.size, hash_, proof, checkpoint.root)
     except ProofError:
         return Leaf(UNKNOWN, line.opening)  # nor are the commitments known, which could say what of it was changed
     return Leaf(hash_, line.opening, line.commitments)
