@@ -16,6 +16,7 @@ from audit_service.signing.leaf_making import made_ahead
 from audit_service.signing.outlet import Offer
 from audit_service.signing.publish import Publisher
 from audit_service.signing.signer import LogChanged, Signer
+from audit_service.signing.thinning import Thinning
 from audit_service.storage.outages import DATABASE_ERRORS, driver_error
 
 logger = logging.getLogger("audit_service.signer")
@@ -67,6 +68,7 @@ class _Work:
 
     def __init__(self, database: Database, settings: Settings, publisher: Publisher) -> None:
         self._database, self._settings, self._publisher = database, settings, publisher
+        self._thinning = Thinning(database)
         self._signer: Signer | None = None
         self._told = ""  # the trouble that there is
 
@@ -97,6 +99,7 @@ class _Work:
         self._told = ""
         if checkpoint := signer.checkpoint:
             self._publisher.publish(Offer(signer.log.log_id, checkpoint.size, checkpoint.note))
+        self._thinning.go_on(signer.log.log_id)
 
     def _tell(self, error: Exception) -> None:
         """Tell of an *error*, once; of a stop also in the database, for those who ask there."""
