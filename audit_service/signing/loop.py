@@ -12,9 +12,11 @@ from audit_service.proving.log import lock_log, note_problem, read_log
 from audit_service.settings.table import Settings
 from audit_service.signing.database import Database
 from audit_service.signing.head_file import only_signer
+from audit_service.signing.leaf_making import made_ahead
 from audit_service.signing.outlet import Offer
 from audit_service.signing.publish import Publisher
 from audit_service.signing.signer import LogChanged, Signer
+from audit_service.signing.thinning import Thinning
 from audit_service.storage.outages import DATABASE_ERRORS, driver_error
 
 logger = logging.getLogger("audit_service.signer")
@@ -31,7 +33,7 @@ def sign_once(database: Database, settings: Settings, *, progress: Progress, tru
         if not is_only:
             raise AuditError(_other_signer(settings))
         signer = _open(database, settings, trusts_database=trusts_database)
-        _sign_all(signer, settings.sign_interval, threading.Event(), progress)
+        _sign_all(signer, settings, threading.Event(), progress)
         signer.go_on()  # also what a witness has said, which only --trust-database takes back
         return signer.size
 
@@ -66,6 +68,7 @@ class _Work:
 
     def __init__(self, database: Database, settings: Settings, publisher: Publisher) -> None:
         self._database, self._settings, self._publisher = database, settings, publisher
+        self._thinning = Thinning(database)
         self._signer: Signer | None = None
         self._told = ""  # the trouble that there is
 
@@ -89,13 +92,14 @@ class _Work:
     def _round(self, stopping: threading.Event, progress: Progress) -> None:
         signer = self._signer = self._signer or _open(self._database, self._settings)
         self._publisher.check(signer.log.log_id)
-        _sign_all(signer, self._settings.sign_interval, stopping, progress)
+        _sign_all(signer, self._settings, stopping, progress)
         signer.go_on()  # only now is it known that nothing stops it
         if self._told:
             logger.warning("the signer goes on with %s", signer.log.origin)
         self._told = ""
         if checkpoint := signer.checkpoint:
             self._publisher.publish(Offer(signer.log.log_id, checkpoint.size, checkpoint.note))
+        self._thinning.go_on(signer.log.log_id)
 
     def _tell(self, error: Exception) -> None:
         """Tell of an *error*, once; of a stop also in the database, for those who ask there."""
@@ -125,15 +129,16 @@ def _open(database: Database, settings: Settings, *, trusts_database: bool = Fal
     return opened()
 
 
-def _sign_all(signer: Signer, interval: float, stopping: threading.Event, progress: Progress) -> None:
+def _sign_all(signer: Signer, settings: Settings, stopping: threading.Event, progress: Progress) -> None:
     """Take in all that is new. A long round is signed in between."""
     signed_at = time.monotonic()
-    while left := signer.take_in():
-        progress(signer.size, left)
-        if stopping.is_set():
-            break
-        if time.monotonic() - signed_at > interval:
-            signer.sign()
-            signed_at = time.monotonic()
+    with made_ahead(settings.url, signer.chunks()) as made:
+        while left := signer.take_in(made):
+            progress(signer.size, left)
+            if stopping.is_set():
+                break
+            if time.monotonic() - signed_at > settings.sign_interval:
+                signer.sign()
+                signed_at = time.monotonic()
     progress(signer.size, 0)
     signer.sign()

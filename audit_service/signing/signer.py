@@ -16,16 +16,14 @@ from sqlalchemy.exc import IntegrityError
 
 from audit_service.errors import NotConfiguredError, ProofError, SignerStopped
 from audit_service.proofs.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from audit_service.proofs.entry import missing_entry
 from audit_service.proofs.keys import SignerKey
-from audit_service.proofs.merkle import EMPTY_ROOT, leaf_hash
-from audit_service.proving.leaves import entry_of, make_openings, read_erasures, read_leaves, without_erased
+from audit_service.proofs.merkle import EMPTY_ROOT
 from audit_service.proving.log import NO_LOG, Log, StoredCheckpoint, note_problem, read_checkpoint, read_log
-from audit_service.proving.rows import Event, Malformed, read_rows
 from audit_service.proving.tiles import Edge, StoredTree, store_tiles
 from audit_service.signing.database import Database
 from audit_service.signing.head_file import HeadFile, other_heads
 from audit_service.signing.key_file import read_keys, write_keys
+from audit_service.signing.leaf_making import RESTART, Chunk, Made, NewLeaf, make_leaves, nothing_made
 from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.log_models import TrailCheckpoint, TrailLeaf, TrailLog
 from audit_service.storage.models import AdminEvent, TrailHead
@@ -35,15 +33,10 @@ logger = logging.getLogger("audit_service.signer")
 
 WITNESS_PROBLEMS = ("witness_rollback", "witness_fork")
 CHUNK = 10_000  # events that become leaves in one transaction
-STEP = 1000  # of them that are in memory at once: a traceback may have 64 KiB
-RESTART = "'audit-service trail restart --reason TEXT' begins a new log with what is there, and says so in the trail"
 
 
 class LogChanged(Exception):  # noqa: N818 - another signer's work is no error
     """Another signer has worked on the log meanwhile: open the signer again."""
-
-
-_Leaf = tuple[int, bytes, bytes | None]  # seq, hash, openings
 
 
 class Signer:
@@ -86,27 +79,31 @@ class Signer:
         """How many events are in the last checkpoint; None before the first one."""
         return self.checkpoint.size if self.checkpoint else None
 
-    def take_in(self) -> int:
-        """Make leaves of up to ``CHUNK`` events, and return how many events still have none.
+    def chunks(self) -> list[Chunk]:
+        """Return the whole chunks of the events that are not leaves yet."""
+        with self._database.read() as connection:
+            log = self._unchanged(connection)
+            events = connection.scalar(select(TrailHead.size)) or 0
+            return [
+                self._chunk(connection, log, size, size + CHUNK) for size in range(self.size, events - CHUNK + 1, CHUNK)
+            ]
+
+    def take_in(self, made: Made = nothing_made) -> int:
+        """Make leaves of up to ``CHUNK`` events, or take those that are *made*; return how many events still have none.
 
         Raises ``SignerStopped`` for an event that is missing or has no canonical form, ``LogChanged`` if another signer
         works on the log, and what SQLAlchemy raises.
         """
         with self._database.read() as connection:
-            log = read_log(connection)
+            log = self._unchanged(connection)
             events = connection.scalar(select(TrailHead.size)) or 0
-            known = self.log.log_id, self.log.size, self.log.root
-            if log is None or (log.log_id, log.size, log.root) != known:
-                raise LogChanged
             if events < self.size:
                 raise _rollback(f"the trail has {events} events, and the log {self.size}")
             last = min(events, self.size + CHUNK)
             if last == self.size:
                 return 0
-            declared = _declared(connection, log) if self.size < log.declared else 0
-            leaves: list[_Leaf] = []
-            for first in range(self.size + 1, last + 1, STEP):
-                leaves += _leaves(connection, log, declared, first, min(last, first + STEP - 1))
+            chunk = self._chunk(connection, log, self.size, last)
+            leaves = made(chunk) or make_leaves(connection, chunk)
         size = self.size
         self._edge.append(hash_ for _, hash_, _ in leaves)
         with self._database.write() as connection:
@@ -121,6 +118,18 @@ class Signer:
         self._edge.grown.clear()
         self.log = log._replace(size=self.size, root=root)
         return events - last
+
+    def _unchanged(self, connection: Connection) -> Log:
+        log = read_log(connection)
+        known = self.log.log_id, self.log.size, self.log.root
+        if log is None or (log.log_id, log.size, log.root) != known:
+            raise LogChanged
+        return log
+
+    @staticmethod
+    def _chunk(connection: Connection, log: Log, size: int, last: int) -> Chunk:
+        declared = _declared(connection, log) if size < log.declared else 0
+        return Chunk(size + 1, last, declared, log.declared)
 
     def sign(self) -> StoredCheckpoint | None:
         """Sign the tree as it is, and return the checkpoint; None if it is signed already.
@@ -236,45 +245,7 @@ def _declared(connection: Connection, log: Log) -> int:
     return min(log.declared, restarted - 1)
 
 
-def _leaves(connection: Connection, log: Log, declared: int, first: int, last: int) -> list[_Leaf]:
-    """Return the leaves of events from *first* to *last*; up to *declared* they need not be there."""
-    rows = read_rows(connection, first, last)
-    erasures = read_erasures(connection, first, last)
-    stored = read_leaves(connection, first, last) if first <= log.declared else {}
-    leaves: list[_Leaf] = []
-    openings = iter(make_openings(last - first + 1))
-    place = 0
-    for seq in range(first, last + 1):
-        here = []
-        while place < len(rows) and rows[place].seq == seq:
-            here.append(rows[place])
-            place += 1
-        event = here[0] if len(here) == 1 and isinstance(here[0], Event) else None
-        if event is None:
-            if seq > declared:
-                raise _no_event(seq, here)
-            leaves.append((seq, leaf_hash(missing_entry(seq)), None))
-            continue
-        erased = erasures.get(seq)
-        opening = next(openings)
-        if (known := stored.get(seq)) and known.opening:  # the leaf stays what it was in the log before
-            opening = known.opening
-        entry = entry_of(event, opening, erased)
-        leaves.append((seq, leaf_hash(entry), without_erased(opening, erased) if erased else opening))
-    return leaves
-
-
-def _no_event(seq: int, here: list[Event | Malformed]) -> SignerStopped:
-    if len(here) > 1:
-        return SignerStopped("duplicate", f"{len(here)} events have the seq {seq}. {RESTART}")
-    if here and isinstance(here[0], Malformed):
-        row = here[0]
-        what = f"the {row.kind} event {seq} is not one that this program has written: {row.column} {row.why}"
-        return SignerStopped("bad_form", f"{what}. {RESTART}")
-    return SignerStopped("gap", f"the event {seq} is missing. {RESTART}")
-
-
-def _store_leaves(connection: Connection, leaves: list[_Leaf]) -> None:
+def _store_leaves(connection: Connection, leaves: list[NewLeaf]) -> None:
     if not is_postgresql(connection):
         connection.exec_driver_sql("INSERT INTO trail_leaves (seq, hash, opening) VALUES (?, ?, ?)", leaves)
         return

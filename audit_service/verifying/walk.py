@@ -1,19 +1,21 @@
 """The verifier: walks through a history from its first event to its last, and compares it with what was signed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 
 from audit_service.proving.rows import Event
+from audit_service.proving.workers import worker_processes
 from audit_service.verifying.block_tree import LENGTH
-from audit_service.verifying.blocks import Task
+from audit_service.verifying.blocks import Result, Task, look_at
 from audit_service.verifying.checkpoints import Trust, read_kept, read_stored
 from audit_service.verifying.erasures import Erasures
 from audit_service.verifying.findings import Code, Finding, missing
 from audit_service.verifying.report import Report, Verdict
 from audit_service.verifying.source import Head, LogFormError, Opener, Part, Source, blocks
 from audit_service.verifying.tree import Fold
-from audit_service.verifying.workers import workers
 
 MAX_UNSIGNED = 60.0  # seconds that an event may wait for its checkpoint, unless the caller says otherwise
 CLOCKS_DIFFER = 300.0  # seconds that a witness's clock may be ahead, before it is worth a note
@@ -113,7 +115,7 @@ class _Walk:
         """Look at all blocks, and put them together."""
         spans = chain(blocks(tree.first, tree.last, LENGTH), blocks(tree.last + 1, events, LENGTH))
         tasks = (Task(first, last, first <= tree.last, *fold.wanted(first, last)) for first, last in spans)
-        with workers(self._opener, self._source, jobs) as look:
+        with _looking(self._opener, self._source, jobs) as look:
             for result in look(tasks):
                 task = result.task
                 if result.is_empty:  # a size that was made up may be any
@@ -181,3 +183,16 @@ def _recorded_at(source: Source, seq: int) -> str | None:
     if len(rows) != 1 or not isinstance(rows[0], Event):
         return None
     return rows[0].recorded_at
+
+
+Look = Callable[[Iterator[Task]], Iterator[Result]]
+
+
+@contextmanager
+def _looking(opener: Opener, source: Source, jobs: int) -> Iterator[Look]:
+    """Yield a function that looks at tasks, in their order: here, or in so many other processes."""
+    if jobs == 1:
+        yield lambda tasks: (look_at(source, task) for task in tasks)
+        return
+    with worker_processes(jobs, opener) as run:
+        yield partial(run, look_at)

@@ -78,7 +78,7 @@ def test_a_chunk_after_the_other(trail: SignedTrail, recorder: Recorder, monkeyp
 def test_large_events_are_not_all_in_memory_at_once(
     trail: SignedTrail, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STEP", 50)
+    monkeypatch.setattr("audit_service.signing.leaf_making.STEP", 50)
     recorder.record_all([ErrorFactory.build(traceback="x" * 16_000) for _ in range(500)])
     signer = trail.signer()
     tracemalloc.start()
