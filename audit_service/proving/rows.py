@@ -10,14 +10,13 @@ from ipaddress import ip_address
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import Connection
 
 from audit_service.errors import ProofError
 from audit_service.events.base import Kind
 from audit_service.events.kinds import KINDS
 from audit_service.proofs.entry import FORMS, Form, Group, address_text
-from audit_service.proofs.jcs import LARGEST, jcs
+from audit_service.proving.details import canonical_details
 from audit_service.storage.dialects import is_postgresql
 from audit_service.storage.driver_rows import fetch_rows
 
@@ -128,7 +127,10 @@ class _Table:
         if not self._is_postgres:
             plain[self._id] = _with_hyphens(plain[self._id])
         if self._details is not None and who[self._details] is not None:
-            who[self._details] = _canonical_details(who[self._details])
+            try:
+                who[self._details] = canonical_details(who[self._details])
+            except ValueError as error:
+                raise _ColumnError("details", str(error)) from None
         if (address := where[self._address]) is not None:
             where[self._address] = self._address_text(address)
         form = self._form
@@ -178,31 +180,3 @@ _ON_POSTGRESQL = {name: f"timezone('UTC', {name})::text" for name in _TIMES} | {
 
 def _with_hyphens(text: str) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def _canonical_details(text: str) -> msgspec.Raw:
-    """Return the canonical JSON of details. PostgreSQL has other spaces, orders and numbers than what was stored."""
-    try:
-        details = json.loads(text, parse_int=_integer, object_pairs_hook=_object, parse_constant=_refuse)
-        if not isinstance(details, dict):
-            raise _ColumnError("details", "is no JSON object")
-        return msgspec.Raw(jcs(details))
-    except (ValueError, RecursionError) as error:
-        raise _ColumnError("details", f"is no JSON: {error}") from None
-
-
-def _integer(digits: str) -> int | float:
-    """Return a number without a fraction: a large float has none in PostgreSQL's JSON, and is an integer there."""
-    number = int(digits) if len(digits) <= 400 else LARGEST + 1  # noqa: PLR2004 - the largest float has 309 digits
-    return number if abs(number) <= LARGEST else float(digits)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name is there twice")
-    return found
-
-
-def _refuse(word: str) -> Any:
-    raise ValueError(f"{word} is no number of JSON")
