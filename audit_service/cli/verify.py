@@ -72,7 +72,7 @@ def verify(
 ) -> None:
     """Verify that the history of the database is as signed, and say what exactly is proven.
 
-    With a FILE it is the one of a bundle ('bundle' writes them), or a single event with its proof, as the API has it.
+    With a FILE verify that instead: a bundle (which 'bundle' writes), or an event with its proof, as the API gives it.
 
     Nothing is believed but signatures by the keys that are given, so take them from somewhere that the machine's
     operator cannot change. Exit status: 0 if all is proven, 1 if something was changed, 2 if it cannot be proven.
@@ -97,11 +97,11 @@ def verify(
 
 def _verify(file: Path | None, trust: Trust, kept: Mapping[str, bytes], max_unsigned: float, jobs: int) -> Report:
     with _opener(file) as opener, click.progressbar(length=0, label="verifying", file=sys.stderr) as bar:
-        if not isinstance(opener, ProofOpener):
-            return verify_history(opener, trust, kept=kept, max_unsigned=max_unsigned, jobs=jobs, progress=_shown(bar))
-    report = verify_history(opener, trust, kept=kept, max_unsigned=max_unsigned)
-    report.event = opener.event()
-    return report
+        if isinstance(opener, ProofOpener):  # of one event, for which no other process is worth its start
+            report = verify_history(opener, trust, kept=kept, max_unsigned=max_unsigned)
+            report.event = opener.event()
+            return report
+        return verify_history(opener, trust, kept=kept, max_unsigned=max_unsigned, jobs=jobs, progress=_shown(bar))
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class Place(NamedTuple):
 class Members(NamedTuple):
     """The places of members by their names.
 
-    There may be millions of ``checkpoints``: of each log a size, and the begin and the end of its note, one after the
+    There may be millions of ``checkpoints``: of each log a size, and where its note begins and ends, one after the
     other, the smallest size first.
     """
 

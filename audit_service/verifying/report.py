@@ -139,11 +139,9 @@ class Report:
             sentence += f"; personal data of {self.erased} {'event' if self.erased == 1 else 'events'} were erased"
         if self.declared:
             sentence += f"; {self.declared} {_events(self.declared, 'was', 'were')} declared missing"
-        return (
-            f"{sentence}; nothing is said of {'other events' if self.event else 'events before and after'}"
-            if self.part
-            else sentence
-        )
+        if self.part:
+            sentence += f"; nothing is said of {'other events' if self.event else 'events before and after'}"
+        return sentence
 
     def _what(self, size: int) -> str:
         """Return which events are those of the checkpoint of *size*, and until when they were recorded."""
