@@ -4,13 +4,10 @@ Whoever made it may have put anything into it: names, sizes and lines have their
 is there twice, is refused.
 """
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO, NamedTuple
 
 import msgspec
@@ -33,14 +30,12 @@ from audit_service.proofs.tile_path import BITS, WIDTH, Tile
 from audit_service.proving.rows import Row
 from audit_service.verifying.bundle_lines import cut_proof, parse_erasure, parse_event, seq_of
 from audit_service.verifying.bundle_list import LineList, Order
-from audit_service.verifying.bundle_members import Members, Place, find_members
+from audit_service.verifying.bundle_members import Members, Place
 from audit_service.verifying.findings import Code, Finding
 from audit_service.verifying.proven_lines import Span, part_of, proven_leaf
 from audit_service.verifying.source import Block, Erasure, Head, Leaf
 
 LARGEST_MANIFEST = 1 << 20  # bytes
-RATIO = 100  # by which a compressed bundle may grow
-_COPY = 1 << 20  # bytes
 
 
 class _Manifest(msgspec.Struct):
@@ -62,29 +57,6 @@ class BundleOpener(NamedTuple):
         """Open the bundle. Raises ``ProofError`` for what is none, and ``OSError``."""
         with self.path.open("rb") as file:
             yield BundleSource(file, self.members)
-
-
-@contextmanager
-def bundle_opener(path: Path) -> Iterator[BundleOpener]:
-    """Yield what opens the bundle at *path*; one that is compressed is a temporary file meanwhile.
-
-    Raises ``ProofError`` for what is none, and ``OSError``.
-    """
-    with path.open("rb") as file, NamedTemporaryFile(prefix="audit-bundle-") as plain:
-        if file.read(2) != b"\x1f\x8b":
-            yield BundleOpener(path, find_members(file))
-            return
-        left = path.stat().st_size * RATIO
-        try:
-            with gzip.open(path) as stream:
-                while data := stream.read(_COPY):
-                    left -= plain.write(data)
-                    if left < 0:
-                        raise ProofError(f"the bundle would be more than {RATIO} times as large without compression")
-        except (EOFError, zlib.error) as error:
-            raise ProofError(f"the bundle is damaged: {error}") from None
-        plain.flush()
-        yield BundleOpener(Path(plain.name), find_members(plain))
 
 
 class BundleSource:
