@@ -237,6 +237,8 @@ class _Look:
             if len(here) == 1 and isinstance(here[0], Event):
                 words = f"the event {seq} was declared missing, and is there"
                 self._find(Code.ROW_CHANGED, words, seq, _table(here[0]))
+            elif here:
+                self._without_leaf(seq, here)
             return leaf.hash
         if len(here) != 1:
             self._without_leaf(seq, here)

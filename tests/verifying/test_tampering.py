@@ -580,6 +580,16 @@ def test_a_gap_that_was_declared(trail: Trail) -> None:
     assert report.declared == 1
 
 
+def test_a_gap_that_was_declared_and_is_filled(trail: Trail) -> None:
+    trail.sql("DELETE FROM login_events WHERE seq = 603")
+    restart_log(trail.database, trail.folder / "key", "login-audit", "an event was removed", by=ACTOR)
+    trail.sign()
+    trail.sql("UPDATE login_events SET seq = 603 WHERE seq = 604")
+    assert trail.found() == {(Code.ROW_CHANGED, 603), (Code.MISSING, 604)}
+    trail.sql(f"UPDATE error_events SET seq = 603 WHERE seq = {ERROR}")
+    assert trail.found() == {(Code.DUPLICATE_SEQ, 603), (Code.MISSING, 604), (Code.MISSING, ERROR)}
+
+
 def test_a_log_that_was_begun_anew_and_is_not_taken_in_yet(trail: Trail) -> None:
     restart_log(trail.database, trail.folder / "key", "login-audit", "test", by=ACTOR)
     assert trail.found() == {(Code.NO_CHECKPOINT, None)}
