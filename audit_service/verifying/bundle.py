@@ -133,7 +133,7 @@ class BundleSource:
             told, erasure = parse_erasure(text)
             known = erasures.setdefault(seq, [])
             if told != seq or (known and erasure.group <= known[-1].group):
-                findings.append(_misplaced(ERASURES, told))
+                findings.append(_misplaced(ERASURES, seq))  # what it tells may be any number
             known.append(erasure)
         for seq, text in self._events.between(first, last):
             if self.has_tiles:
