@@ -66,7 +66,7 @@ class Result(NamedTuple):
     ``edge``: the roots of the full subtrees of the block, the largest first; ``edges``: those at the sizes that were
     asked for. ``made`` and ``stored``: its leaves, but only if they differ from each other. ``declared``: how many
     events are declared missing, the last of which is ``last_declared``; ``restarts``: logs that were begun anew, by the
-    ``seq`` of the events that say so.
+    ``seq`` of the events that say so; ``rows``: how many there are.
     """
 
     task: Task
@@ -81,6 +81,7 @@ class Result(NamedTuple):
     declared: int
     last_declared: int
     restarts: dict[int, str]
+    rows: int
     is_empty: bool
 
 
@@ -101,7 +102,7 @@ class _Look:
         self._stored: list[bytes] = []
         self._erased: list[Erased] = []
         self._notices: dict[int, Notice] = {}
-        self._declared = self._last_declared = 0
+        self._declared = self._last_declared = self._rows = 0
         self._restarts: dict[int, str] = {}
         self._missing: list[int] = []
         self._is_empty = True
@@ -111,6 +112,7 @@ class _Look:
         task = self._task
         for first, last in blocks(task.first, task.last, STEP):
             block = self._source.block(first, last)
+            self._rows += len(block.rows)
             self._is_empty = self._is_empty and not (block.rows or block.leaves)
             self._findings.extend(block.findings)
             self._step(first, last, block)
@@ -134,6 +136,7 @@ class _Look:
             self._declared,
             self._last_declared,
             self._restarts,
+            self._rows,
             self._is_empty,
         )
 
