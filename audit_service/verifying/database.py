@@ -23,7 +23,7 @@ from audit_service.verifying.source import Block, Erasure, Head, Leaf, LogFormEr
 
 CHUNK = 4096  # rows
 PATIENCE = 600.0  # seconds to wait for an answer; nobody waits for the verifier
-# In SQLite a value has a type of its own, whatever that of its column is.
+# In SQLite a value has a type of its own, whatever that of its column is; in PostgreSQL it may be null.
 _TYPES = {
     "trail_head": {"size": "integer"},
     "trail_log": dict.fromkeys(("size", "floor", "declared"), "integer")
@@ -131,15 +131,15 @@ def _any_text(connection: Connection) -> Iterator[None]:
 
 
 def _check_types(connection: Connection) -> None:
-    if is_postgresql(connection):
-        return
+    on_postgresql = is_postgresql(connection)
     for table, types in _TYPES.items():
         for column, type_ in types.items():
+            type_of = f"CASE WHEN {column} IS NULL THEN 'null' ELSE :type END" if on_postgresql else f"typeof({column})"
             null = f"AND {column} IS NOT NULL" if column in _MAY_BE_NULL else ""
-            query = text(f"SELECT typeof({column}) FROM {table} WHERE typeof({column}) <> :type {null} LIMIT 1")  # noqa: S608
+            query = text(f"SELECT {type_of} FROM {table} WHERE {type_of} <> :type {null} LIMIT 1")  # noqa: S608
             if found := connection.scalar(query, {"type": type_}):
                 raise LogFormError(f"{table}.{column} is stored as {found}, not as {type_}")
-            if column.endswith("_at"):
+            if column.endswith("_at") and not on_postgresql:
                 _check_times(connection, table, column)
 
 

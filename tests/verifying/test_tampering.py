@@ -653,6 +653,13 @@ def test_line_61_and_94_what_waits_too_long_is_not_proven(trail: Trail) -> None:
     assert (Code.UNSIGNED_TOO_OLD, 301) in {(each.code, each.seq) for each in report.findings}
 
 
+@pytest.mark.parametrize("backend", ["postgresql"])  # SQLite drops no constraint
+def test_a_log_without_a_root(trail: Trail) -> None:
+    for column in ("root", "floor", "size"):
+        trail.sql(f"ALTER TABLE trail_log ALTER {column} DROP NOT NULL", f"UPDATE trail_log SET {column} = NULL")
+        assert trail.found() == {(Code.LOG_CHANGED, None)}
+
+
 @pytest.mark.parametrize("backend", ["sqlite"])  # PostgreSQL has no such number
 def test_a_seq_between_two_blocks(trail: Trail) -> None:
     trail.sql(f"UPDATE login_events SET seq = {SIZES[-1]}.5 WHERE seq = {EVENTS}")
