@@ -85,6 +85,15 @@ def test_what_was_changed_is_found(signed: SignedTrail, tmp_path: Path, change: 
     assert code in codes
 
 
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_number_that_is_too_large_for_a_seq(signed: SignedTrail, tmp_path: Path) -> None:
+    run("bundle", str(tmp_path / "history.tar"))
+    line = b'{"by_seq":9,"commitment":"%b","group":"who","seq":5,"seq":%d}\n' % (b"00" * 32, 10**20)
+    write(tmp_path / "changed.tar", {**read(tmp_path / "history.tar"), "erasures.jsonl": line})
+    result, codes = verified(tmp_path / "changed.tar", "--vkey", signed.verifier, "-j", 1)
+    assert (result.exit_code, Code.OUT_OF_RANGE in codes) == (1, True), result.output
+
+
 def info(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.linkname = kind, target
