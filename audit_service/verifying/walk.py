@@ -150,8 +150,8 @@ class _Walk:
         if report.unsigned > 0 and report.proven:
             report.unsigned_seconds = _age(self._source, size + 1)
             if report.unsigned_seconds is not None and report.unsigned_seconds > max_unsigned:
-                words = f"the event {size + 1} was recorded {report.unsigned_seconds:.0f} s ago, and is not signed yet"
-                report.add(Finding(Code.UNSIGNED_TOO_OLD, words, size + 1, head.events))
+                words = f"event {size + 1} was recorded {report.unsigned_seconds:.0f} s ago, and is in no checkpoint"
+                report.add(Finding(Code.UNSIGNED_TOO_OLD, f"{words} that counts", size + 1, head.events))
 
     def _note_oddities(self, fold: Fold) -> None:
         """Note signatures by unknown keys, and times of witnesses that lie in the future."""
@@ -187,8 +187,9 @@ def _compare_kept(
             words = f"the checkpoint in {each.where} is signed by {', '.join(each.signers)}: no such key is trusted"
             report.add(Finding(Code.UNKNOWN_KEY, words))
         elif part and reached != size and not part.first <= reached <= part.last:
-            words = f"the checkpoint of {reached} in {each.where} cannot be compared with events {part.first} to "
-            report.add(Finding(Code.NOT_COMPARED, f"{words}{part.last} of {size}: that takes the whole history"))
+            here = f"event {part.first}" if part.first == part.last else f"events {part.first} to {part.last}"
+            words = f"the checkpoint of {reached} in {each.where} cannot be compared with {here} of {size}"
+            report.add(Finding(Code.NOT_COMPARED, f"{words}: that takes the whole history"))
         elif reached > size:
             words = f"the log has {size} events, and {each.where} has a checkpoint of {reached}: later ones are gone"
             report.add(Finding(Code.ROLLBACK, words, size + 1, reached))
