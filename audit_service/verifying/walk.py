@@ -156,7 +156,7 @@ class _Walk:
             age = report.unsigned_seconds = _age(self._source, size + 1)
             if age is None or not -CLOCKS_DIFFER <= age <= max_unsigned:
                 when = "at a time that is none" if age is None else "in the future" if age < 0 else f"{age:.0f} s ago"
-                words = f"the event {size + 1} was recorded {when}, and is not signed yet"
+                words = f"the event {size + 1} was recorded {when}, and is in no checkpoint that counts"
                 report.add(Finding(Code.UNSIGNED_TOO_OLD, words, size + 1, head.events))
 
     def _note_oddities(self, fold: Fold) -> None:
