@@ -39,7 +39,7 @@ def bundle(file: Path, first: int | None, last: int | None, *, force: bool) -> N
             archive = Archive(target, is_compressed=file.suffix == ".gz", time=int(time.time()))
             skipped = _write(write_bundle(connection, span, archive), span)
     size = span.checkpoint.size
-    what = f"events {span.first} to {span.last}, without a claim that these are all," if span.is_part else "all events"
+    what = f"events {span.first} to {span.last}" if span.is_part else "all events"
     click.echo(f"bundled {what} of {span.log.origin}, whose checkpoint is of {size}, to {file}", err=True)
     if skipped:
         click.echo(f"{skipped} of them are not there, or not such that they can have been signed", err=True)

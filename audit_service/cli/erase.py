@@ -128,6 +128,6 @@ def _erase(database: Database, found: list[Found], wish: Wish, reason: str) -> N
     with click.progressbar(length=sum(len(each.seqs) for each in found), label="erasing") as bar:
         for each in found:
             count += erase_events(database, each, task, bar.update)
-    click.echo(f"erased {' and '.join(wish.groups)} from {count} events")
+    click.echo(f"erased {' and '.join(wish.groups)} from {count} {'event' if count == 1 else 'events'}")
     if wish.username is not None and (forgotten := forget(database, wish.username)):
         click.echo(f"deleted {forgotten} sessions and counts of refused attempts")

@@ -90,7 +90,7 @@ def verify(
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted")
     if remember and report.latest and trust.keys and report.verdict is not Verdict.TAMPERED:
-        _remember(remember, report.latest.note)
+        _remember(remember, report.latest.note, remembered)
     click.echo(msgspec.json.encode(report.as_json()).decode() if as_json else report.text())
     sys.exit(report.verdict)
 
@@ -132,9 +132,11 @@ def _trust(keys: Sequence[str], policy: Path | None) -> Trust:
     return Trust([*found, *(log.key for log in rules.logs)] if rules else found, rules)
 
 
-def _remember(path: Path, note: bytes) -> None:
+def _remember(path: Path, note: bytes, before: bytes | None) -> None:
     try:
-        write_memory(path, note)
+        write_memory(path, note, before)
+    except ProofError as error:
+        _fail(str(error))
     except OSError as error:
         _fail(f"{str(path)!r} cannot be written: {error.strerror}")
 

@@ -35,7 +35,7 @@ class Result(NamedTuple):
     ``edge``: the roots of the full subtrees of the block, the largest first; ``edges``: those at the sizes that were
     asked for. ``made`` and ``stored``: its leaves, but only if they differ from each other. ``declared``: how many
     events are declared missing, the last of which is ``last_declared``; ``restarts``: logs that were begun anew, by the
-    ``seq`` of the events that say so.
+    ``seq`` of the events that say so; ``rows``: how many there are.
     """
 
     task: Task
@@ -50,6 +50,7 @@ class Result(NamedTuple):
     declared: int
     last_declared: int
     restarts: dict[int, str]
+    rows: int
     is_empty: bool
 
 
@@ -68,7 +69,7 @@ class _Look:
         self._leaves, self._notices = Leaves(self._findings.append), Notices(self._findings.append)
         self._made: list[bytes] = []
         self._stored: list[bytes] = []
-        self._declared = self._last_declared = 0
+        self._declared = self._last_declared = self._rows = 0
         self._missing: list[int] = []
         self._is_empty = True
 
@@ -76,6 +77,7 @@ class _Look:
         task = self._task
         for first, last in blocks(task.first, task.last, STEP):
             block = self._source.block(first, last)
+            self._rows += len(block.rows)
             self._is_empty = self._is_empty and not (block.rows or block.leaves)
             self._findings.extend(block.findings)
             self._step(first, last, block)
@@ -99,6 +101,7 @@ class _Look:
             declared=self._declared,
             last_declared=self._last_declared,
             restarts=self._notices.restarts,
+            rows=self._rows,
             is_empty=self._is_empty,
         )
 
@@ -157,6 +160,8 @@ class _Look:
             if isinstance(row, Event):
                 words = f"the event {seq} was declared missing, and is there"
                 self._findings.append(Finding(Code.ROW_CHANGED, words, seq=seq, table=table_name(row)))
+            elif here:
+                self._without_leaf(seq, here)
             return leaf.hash
         if isinstance(row, Event):
             return self._leaves.unusual(row, leaf, erasures)

@@ -18,6 +18,7 @@ from audit_service.verifying.source import Erasure
 _SEQ = re.compile(rb'"seq":([1-9][0-9]{0,17})[,}]')
 _KIND = re.compile(rb'"kind":"([a-z]{1,20})"')
 _NULL = b"null"
+_MISSING = b'{"entry":%b,"openings":null,"where":null,"who":null}\n'  # it has nothing that could be shown
 _PROOF = b',"proof":['
 _MOST_HASHES = 63  # of a proof
 
@@ -76,7 +77,7 @@ def parse_event(line: bytes, seq: int) -> Line:
         entry, texts = bytes(given.entry), (bytes(given.who), bytes(given.where))
         found = _KIND.search(entry)
         kind = found[1].decode() if found else ""
-        if kind == MISSING and entry == missing_entry(seq):
+        if kind == MISSING and line == _MISSING % missing_entry(seq):
             return Line(None, entry)
         fields = _ENTRIES[kind](entry)
         plain, who, where = split_entry(entry)

@@ -58,7 +58,7 @@ def find_members(file: IO[bytes]) -> Members:
         try:
             member = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
         except (tarfile.HeaderError, UnicodeDecodeError) as error:
-            raise ProofError(f"this is no bundle: {error}") from None
+            raise ProofError(f"this is no bundle, nor an event with its proof in JSON: {error}") from None
         begin = place + _BLOCK
         end = begin + member.size
         name = _NAME.fullmatch(member.name) if member.type in {tarfile.REGTYPE, tarfile.AREGTYPE} else None

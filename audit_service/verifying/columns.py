@@ -19,7 +19,7 @@ _COLUMNS_ON_SQLITE = "SELECT name, type FROM pragma_table_xinfo(:table)"
 _TRIGGERS_ON_POSTGRESQL = "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:table) AND tgenabled = 'A'"
 _TRIGGERS_ON_SQLITE = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :table"
 CHUNK = 4096  # rows
-# In SQLite a value has a type of its own, whatever that of its column is.
+# In SQLite a value has a type of its own, whatever that of its column is; in PostgreSQL it may be null.
 _TYPES = {
     "trail_head": {"size": "integer"},
     "trail_log": dict.fromkeys(("size", "floor", "declared"), "integer")
@@ -64,16 +64,16 @@ def trigger_findings(connection: Connection) -> Iterator[Finding]:
 
 
 def check_types(connection: Connection) -> None:
-    """Raise ``LogFormError`` if a value of the log is in SQLite of another type than its column, or a time is none."""
-    if is_postgresql(connection):
-        return
+    """Raise ``LogFormError`` if a value of the log is null, of another type than its column in SQLite, or no time."""
+    on_postgresql = is_postgresql(connection)
     for table, types in _TYPES.items():
         for column, type_ in types.items():
+            type_of = f"CASE WHEN {column} IS NULL THEN 'null' ELSE :type END" if on_postgresql else f"typeof({column})"
             null = f"AND {column} IS NOT NULL" if column in _MAY_BE_NULL else ""
-            query = text(f"SELECT typeof({column}) FROM {table} WHERE typeof({column}) <> :type {null} LIMIT 1")  # noqa: S608
+            query = text(f"SELECT {type_of} FROM {table} WHERE {type_of} <> :type {null} LIMIT 1")  # noqa: S608
             if found := connection.scalar(query, {"type": type_}):
                 raise LogFormError(f"{table}.{column} is stored as {found}, not as {type_}")
-            if column.endswith("_at"):
+            if column.endswith("_at") and not on_postgresql:
                 _check_times(connection, table, column)
 
 

@@ -114,12 +114,12 @@ class Leaves:
 
 def _mismatch(event: Event, leaf: Leaf, erased: Sequence[Group]) -> Mismatch:
     """Return what of an event is not as its leaf has it, as far as that can be told."""
-    column, what = None, "its row, or the opening of its commitments,"
+    column, what = None, "its row, or the opening of its commitments, was"
     if leaf.hash == UNKNOWN:
-        what = "its row, an opening of its commitments, or its proof"
+        what = "its row, an opening of its commitments, or its proof was"
     if erased:
-        what = f"its row, or the commitment to its erased {' and '.join(erased)},"
-    if leaf.commitments and leaf.opening:
+        what = f"its row, or the commitment to its erased {' and '.join(erased)}, was"
+    if leaf.commitments and leaf.opening and leaf_hash(join_entry(event.plain, *leaf.commitments)) == leaf.hash:
         openings = leaf.opening[:OPENING_SIZE], leaf.opening[OPENING_SIZE:]
         texts = event.who, event.where
         differ = [
@@ -127,7 +127,7 @@ def _mismatch(event: Event, leaf: Leaf, erased: Sequence[Group]) -> Mismatch:
             for group, text, opening, stated in zip(Group, texts, openings, leaf.commitments, strict=True)
             if group not in erased and commitment(group, text, opening) != stated
         ]
-        column = ",".join(differ) or "plain"
-        what = f"its fields of {' and '.join(differ)}" if differ else "what is in the entry as it is"
-    words = f"the {event.form.kind} event {event.seq} is not the one that its leaf tells of: {what} was changed"
+        if differ:
+            column, what = ",".join(differ), f"its fields of {' and '.join(differ)} were"
+    words = f"the {event.form.kind} event {event.seq} is not the one that its leaf tells of: {what} changed"
     return Mismatch(event.seq, table_name(event), column, words)

@@ -97,6 +97,10 @@ class ProofSource:
         erasures = [Erasure(group, made, by_seq=seq + 1) for group, made in erased if group in self._erased]
         return Block(rows, {seq: proven_leaf(seq, line, self._proof.hashes, self._checkpoint)}, {seq: erasures})
 
+    def count(self, last: int) -> None:  # noqa: ARG002 - there is nothing to be counted
+        """Return None."""
+        return
+
     def tile(self, level: int, number: int) -> bytes | None:  # noqa: ARG002 - it has none
         """Return None."""
         return None

@@ -106,6 +106,12 @@ class Source(Protocol):
     def tile(self, level: int, number: int) -> bytes | None:
         """Return the stored tile of a *level* from 1 on; None if there is none. It may be of any length."""
 
+    def count(self, last: int) -> int | None:
+        """Return how many rows there are up to the event *last*, not only those that are found by their ``seq``.
+
+        None if there is no other way to find one.
+        """
+
 
 class Opener(Protocol):
     """Something that opens a source, in this or in another process: it can be pickled."""

@@ -18,7 +18,7 @@ from audit_service.verifying.source import Head, LogFormError, Opener, Part, Sou
 from audit_service.verifying.tree import Fold
 
 MAX_UNSIGNED = 60.0  # seconds that an event may wait for its checkpoint, unless the caller says otherwise
-CLOCKS_DIFFER = 300.0  # seconds that a witness's clock may be ahead, before it is worth a note
+CLOCKS_DIFFER = 300.0  # seconds that another clock, as a witness's, may be ahead
 _UNREADABLE = (Code.MISSING_COLUMN, Code.CHANGED_COLUMN)
 
 Progress = Callable[[int, int], None]  # events that were looked at, of so many
@@ -65,6 +65,7 @@ class _Walk:
         self._source, self._opener, self._trust, self._head, self._report = source, opener, trust, head, report
         self._erasures = Erasures()
         self._last_declared = self._restarted = 0  # seq
+        self._rows = 0
 
     def run(self, kept: Mapping[str, bytes], max_unsigned: float, jobs: int, progress: Progress) -> None:
         """Fill the report."""
@@ -107,6 +108,10 @@ class _Walk:
         if self._last_declared > self._restarted and not head.part:
             words = f"events up to {self._last_declared} are declared missing, and no event after them says so"
             report.add(Finding(Code.DECLARED_WITHOUT_RECORD, words, self._last_declared, table="trail_leaves"))
+        hidden = (self._source.count(head.events) or 0) - self._rows
+        if hidden > 0:
+            words = f"{hidden} rows are not found by a seq of the log, and may be by what else somebody looks for"
+            report.add(Finding(Code.OUT_OF_RANGE, words))
         report.extend(self._erasures.findings(self._source, head.events, head.part))
         report.erased = self._erasures.count
         self._conclude(fold, events, max_unsigned)
@@ -123,6 +128,7 @@ class _Walk:
                     return
                 self._report.extend(result.findings)
                 self._report.declared += result.declared
+                self._rows += result.rows
                 self._last_declared = max(self._last_declared, result.last_declared)
                 restarts = [seq for seq, origin in result.restarts.items() if origin == self._head.origin]
                 self._restarted = max(self._restarted, *restarts, 0)
@@ -147,9 +153,10 @@ class _Walk:
         size = report.proven.checkpoint.size if report.proven else 0
         report.unsigned = max(0, events - size) if head.part else head.events - size
         if report.unsigned > 0 and report.proven:
-            report.unsigned_seconds = _age(self._source, size + 1)
-            if report.unsigned_seconds is not None and report.unsigned_seconds > max_unsigned:
-                words = f"the event {size + 1} was recorded {report.unsigned_seconds:.0f} s ago, and is not signed yet"
+            age = report.unsigned_seconds = _age(self._source, size + 1)
+            if age is None or not -CLOCKS_DIFFER <= age <= max_unsigned:
+                when = "at a time that is none" if age is None else "in the future" if age < 0 else f"{age:.0f} s ago"
+                words = f"the event {size + 1} was recorded {when}, and is in no checkpoint that counts"
                 report.add(Finding(Code.UNSIGNED_TOO_OLD, words, size + 1, head.events))
 
     def _note_oddities(self, fold: Fold) -> None:

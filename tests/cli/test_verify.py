@@ -145,6 +145,27 @@ def test_what_is_remembered_is_not_forgotten(trail: SignedTrail, recorder: Recor
     assert seen.read_bytes() == newest
 
 
+@pytest.mark.parametrize("backend", ["sqlite"])  # it is about a file
+def test_what_another_verifier_has_remembered_meanwhile_stays(
+    trail: SignedTrail, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, command = tmp_path / "seen", sys.modules["audit_service.cli.verify"]
+    slow = command._verify
+
+    def overtaken(*arguments: Any) -> Any:
+        report = slow(*arguments)
+        monkeypatch.setattr(command, "_verify", slow)
+        recorder.record_all(LoginFactory.copies(20))
+        trail.sign()
+        assert verified(trail, "--remember", seen).exit_code == 0
+        return report
+
+    monkeypatch.setattr(command, "_verify", overtaken)
+    result = verified(trail, "--remember", seen)
+    assert (result.exit_code, f"another checkpoint into {seen} meanwhile" in result.stderr) == (2, True), result.output
+    assert seen.read_bytes() == trail.note()
+
+
 @pytest.mark.parametrize("backend", ["postgresql"])
 def test_who_may_only_read_can_verify(trail: SignedTrail, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     user = f"auditor_{make_url(database_url).database}"

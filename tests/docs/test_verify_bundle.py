@@ -12,11 +12,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from audit_service.signing.lifecycle import restart_log
 from audit_service.trail.recorder import Recorder
 from tests.factories import AdminFactory, ErrorFactory, LoginFactory
+from tests.support.accounts import ACTOR
 from tests.support.commands import run
-from tests.support.signed_trail import SignedTrail
+from tests.support.signed_trail import NAME, SignedTrail
 
 SCRIPT = Path(__file__).parent.parent.parent / "docs/verify_bundle.py"
 Verify = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -115,6 +118,21 @@ def rewrite(source: Path, target: Path, name: str, change: Change) -> None:
             content = change(file.read()) if member.name == name else file.read()
             member.size = len(content)
             new.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_an_event_that_is_declared_missing(trail: SignedTrail, tmp_path: Path) -> None:
+    with trail.tampering() as connection:
+        connection.execute(text("DELETE FROM login_events WHERE seq = 9"))
+    restart_log(trail.database, trail.key_file, NAME, "an event was removed", by=ACTOR)
+    trail.sign()
+    whole, changed = tmp_path / "whole.tar", tmp_path / "changed.tar"
+    assert run("bundle", str(whole)).exit_code == 0
+    assert verify(whole, trail.verifier).returncode == 0
+    shown = re.compile(rb'("seq":9,"v":1.*)"who":null')
+    rewrite(whole, changed, "events.jsonl", lambda content: shown.sub(rb'\1"who":{"username":"ada"}', content))
+    done = verify(changed, trail.verifier)
+    assert (done.returncode, done.stderr) == (1, "NOT VERIFIED: 'who' of event 9 is not what was signed\n")
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])

@@ -1,11 +1,13 @@
 """A bundle is verified as the database is, and whatever was done to it is found or refused."""
 
 import gzip
+import json
 import re
 import tarfile
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from audit_service.verifying.findings import Code
 from tests.support.commands import run
@@ -25,6 +27,22 @@ def test_without_a_key_nothing_is_proven(signed: SignedTrail, tmp_path: Path) ->
     run("bundle", str(tmp_path / "history.tar"))
     result, codes = verified(tmp_path / "history.tar")
     assert (result.exit_code, codes >= {Code.NO_KEY}) == (2, True)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])  # bundles of both are the same
+def test_which_fields_were_changed_is_said_where_it_is_known(signed: SignedTrail, tmp_path: Path) -> None:
+    run("bundle", str(tmp_path / "history.tar"))
+    files = read(tmp_path / "history.tar")
+    replaced("events.jsonl", "Zo\u00eb".encode(), b"Zoe")(files)
+    write(tmp_path / "changed.tar", files)
+    with signed.tampering() as connection:
+        connection.execute(text("UPDATE login_events SET username = 'zoe' WHERE seq = 5"))
+    run("bundle", str(tmp_path / "made-of-it.tar"))  # whose entry fits to the changed name, and not to the leaf
+    found = []
+    for name in ("changed.tar", "made-of-it.tar"):
+        result, _ = verified(tmp_path / name, "--vkey", signed.verifier)
+        found.append([(each["code"], each.get("column")) for each in json.loads(result.stdout)["findings"]])
+    assert found == [[(Code.ROW_CHANGED, "who")], [(Code.ROW_CHANGED, None)]]
 
 
 def swap(lines: list[bytes]) -> None:
@@ -83,6 +101,15 @@ def test_what_was_changed_is_found(signed: SignedTrail, tmp_path: Path, change: 
     result, codes = verified(tmp_path / "changed.tar", "--vkey", signed.verifier)
     assert result.exit_code == 1, result.output
     assert code in codes
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_number_that_is_too_large_for_a_seq(signed: SignedTrail, tmp_path: Path) -> None:
+    run("bundle", str(tmp_path / "history.tar"))
+    line = b'{"by_seq":9,"commitment":"%b","group":"who","seq":5,"seq":%d}\n' % (b"00" * 32, 10**20)
+    write(tmp_path / "changed.tar", {**read(tmp_path / "history.tar"), "erasures.jsonl": line})
+    result, codes = verified(tmp_path / "changed.tar", "--vkey", signed.verifier, "-j", 1)
+    assert (result.exit_code, Code.OUT_OF_RANGE in codes) == (1, True), result.output
 
 
 def info(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:

@@ -24,6 +24,7 @@ from audit_service.proving.leaves import entry_of, make_openings, read_leaves
 from audit_service.proving.tiles import StoredTree
 from audit_service.signing.lifecycle import restart_log, start_log
 from audit_service.storage.log_models import TrailConfirmation
+from audit_service.storage.models import LoginEvent
 from audit_service.storage.schema import copy_template
 from audit_service.verifying.checkpoints import Trust
 from audit_service.verifying.findings import Code
@@ -580,6 +581,16 @@ def test_a_gap_that_was_declared(trail: Trail) -> None:
     assert report.declared == 1
 
 
+def test_a_gap_that_was_declared_and_is_filled(trail: Trail) -> None:
+    trail.sql("DELETE FROM login_events WHERE seq = 603")
+    restart_log(trail.database, trail.folder / "key", "login-audit", "an event was removed", by=ACTOR)
+    trail.sign()
+    trail.sql("UPDATE login_events SET seq = 603 WHERE seq = 604")
+    assert trail.found() == {(Code.ROW_CHANGED, 603), (Code.MISSING, 604)}
+    trail.sql(f"UPDATE error_events SET seq = 603 WHERE seq = {ERROR}")
+    assert trail.found() == {(Code.DUPLICATE_SEQ, 603), (Code.MISSING, 604), (Code.MISSING, ERROR)}
+
+
 def test_a_log_that_was_begun_anew_and_is_not_taken_in_yet(trail: Trail) -> None:
     restart_log(trail.database, trail.folder / "key", "login-audit", "test", by=ACTOR)
     assert trail.found() == {(Code.NO_CHECKPOINT, None)}
@@ -640,6 +651,62 @@ def test_line_61_and_94_what_waits_too_long_is_not_proven(trail: Trail) -> None:
     report = trail.verify(max_unsigned=0)
     assert report.verdict is Verdict.NOT_PROVEN
     assert (Code.UNSIGNED_TOO_OLD, 301) in {(each.code, each.seq) for each in report.findings}
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])  # SQLite drops no constraint
+def test_a_log_without_a_root(trail: Trail) -> None:
+    for column in ("root", "floor", "size"):
+        trail.sql(f"ALTER TABLE trail_log ALTER {column} DROP NOT NULL", f"UPDATE trail_log SET {column} = NULL")
+        assert trail.found() == {(Code.LOG_CHANGED, None)}
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])  # PostgreSQL has no such number
+def test_a_seq_between_two_blocks(trail: Trail) -> None:
+    trail.sql(f"UPDATE login_events SET seq = {SIZES[-1]}.5 WHERE seq = {EVENTS}")
+    trail.sql(f"UPDATE trail_head SET size = {EVENTS - 1}")
+    assert trail.found() == {(Code.OUT_OF_RANGE, None)}
+
+
+def test_a_row_that_the_index_of_the_seq_has_not(trail: Trail) -> None:
+    names = LoginEvent.__table__.columns.keys()
+    values = ["'ffffffff-ffff-ffff-ffff-ffffffffffff'" if name == "id" else name for name in names]
+    copy = f"INSERT INTO login_events ({','.join(names)}) SELECT {','.join(values)} FROM login_events WHERE seq = 9"
+    if trail.is_postgres:
+        index = "UPDATE pg_index SET {} WHERE indexrelid = 'uq_login_events_seq'::regclass"
+        hide, show = (
+            index.format("indisready = false, indisvalid = false"),
+            index.format("indisready = true, indisvalid = true"),
+        )
+        trail.sql(hide)
+        trail.sql(copy)
+        trail.sql(show)
+    else:
+        hide_from_index(trail, copy.replace("-", ""))
+    assert trail.found() == {(Code.OUT_OF_RANGE, None)}
+
+
+def hide_from_index(trail: Trail, statement: str) -> None:
+    """Run a statement while SQLite does not know of the index by which a login is found by its seq."""
+    index = "sqlite_autoindex_login_events_2"
+    ((definition,),) = trail.sql("SELECT sql FROM sqlite_master WHERE name = 'login_events'")
+    ((*stored,),) = trail.sql("SELECT * FROM sqlite_master WHERE name = :name", name=index)
+    without = re.sub(r",\s*CONSTRAINT uq_login_events_seq UNIQUE \(seq\)", "", definition)
+    assert without != definition
+    put = "UPDATE sqlite_master SET sql = :sql WHERE name = 'login_events'"
+    trail.sql(
+        "PRAGMA writable_schema = ON", "DELETE FROM sqlite_master WHERE name = :name", put, name=index, sql=without
+    )
+    trail.sql(statement)
+    again = "INSERT INTO sqlite_master VALUES (:type, :name, :table, :page, NULL)"
+    values = dict(zip(("type", "name", "table", "page"), stored, strict=False))
+    trail.sql("PRAGMA writable_schema = ON", again, put, sql=definition, **values)
+
+
+@pytest.mark.parametrize("time", ["2026-99-99 03:04:05.000000", "9999-01-02 03:04:05.000000"])
+@pytest.mark.parametrize("backend", ["sqlite"])  # PostgreSQL has no such time as the first
+def test_an_event_that_waits_since_no_time(trail: Trail, time: str) -> None:
+    trail.sql("UPDATE login_events SET recorded_at = :time WHERE seq = 601", time=time)
+    assert trail.found() == {(Code.UNSIGNED_TOO_OLD, 601)}
 
 
 @pytest.mark.parametrize(

@@ -23,4 +23,4 @@ def test_of_many_changes_the_first_are_named_and_all_are_counted(
     result, codes = verified(tmp_path / "changed.tar", "--vkey", signed.verifier, "-j", 1)
     assert (result.exit_code, codes) == (1, {Code.ROW_CHANGED})
     assert f'"counts":{{"row_changed":{count}}}' in result.stdout
-    assert result.stdout.count('"column":"plain"') == 5
+    assert result.stdout.count('"table":"login_events"') == 5
