@@ -24,7 +24,7 @@ from audit_service.verifying.database import DatabaseOpener
 from audit_service.verifying.files import file_opener, read_small
 from audit_service.verifying.memory import read_memory, write_memory
 from audit_service.verifying.proof_file import ProofOpener
-from audit_service.verifying.report import Report, Verdict
+from audit_service.verifying.report import Report, Verdict, printable
 from audit_service.verifying.source import Opener
 from audit_service.verifying.walk import MAX_UNSIGNED, Progress
 from audit_service.verifying.walk import verify as verify_history
@@ -142,5 +142,5 @@ def _remember(path: Path, note: bytes, before: bytes | None) -> None:
 
 
 def _fail(words: str) -> NoReturn:
-    click.echo(f"Error: not verified: {words}", err=True)
+    click.echo(printable(f"Error: not verified: {words}"), err=True)  # a file may have put anything into the words
     sys.exit(Verdict.NOT_PROVEN)

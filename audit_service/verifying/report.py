@@ -87,7 +87,7 @@ class Report:
                 lines.append(f"{code}: and {count - _MOST} more")
         if self.others:
             lines.append(f"{self.others} checkpoints of earlier logs are stored; they prove nothing of this one")
-        return "\n".join(map(_printable, [*lines, self.conclusion()]))
+        return "\n".join(map(printable, [*lines, self.conclusion()]))
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it, for machines."""
@@ -160,7 +160,7 @@ def _events(count: int, one: str, many: str) -> str:
     return f"event {one}" if count == 1 else f"events {many}"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return *text* with escapes for what a terminal would obey, or not show."""
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 

@@ -112,6 +112,15 @@ def test_a_number_that_is_too_large_for_a_seq(signed: SignedTrail, tmp_path: Pat
     assert (result.exit_code, Code.OUT_OF_RANGE in codes) == (1, True), result.output
 
 
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_terminal_obeys_nothing_in_a_bundle(signed: SignedTrail, tmp_path: Path) -> None:
+    run("bundle", str(tmp_path / "history.tar"))
+    line = b'{"by_seq":9,"commitment":"00","group":"who","seq":5,"\\u001b[2J":0}\n'
+    write(tmp_path / "changed.tar", {**read(tmp_path / "history.tar"), "erasures.jsonl": line})
+    result, _ = verified(tmp_path / "changed.tar", "--vkey", signed.verifier, "-j", 1)
+    assert (result.exit_code, r"\u001b[2J" in result.stderr, "\x1b[2J" in result.stderr) == (2, True, False)
+
+
 def info(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.linkname = kind, target
