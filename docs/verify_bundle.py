@@ -16,7 +16,7 @@ def sha256(data):
 
 
 def open_checkpoint(note, vkey):
-    name, key_id, public = vkey.split("+", 2)
+    name, key_id, public = demand(vkey.count("+") > 1 and vkey.split("+", 2), "this is no public key of a log")
     key = base64.b64decode(public)
     demand(sha256(name.encode() + b"\n" + key)[:4].hex() == key_id and key[0] == 1, "this is no public key of a log")
     text, _, signatures = note.rpartition(b"\n\n")
@@ -40,7 +40,7 @@ def leaf(line, seq, erased):
     return sha256(b"\0" + entry)
 
 
-with tarfile.open(sys.argv[1]) as tar:
+with tarfile.open(demand(sys.argv[2:], __doc__) and sys.argv[1]) as tar:
     is_whole = json.load(tar.extractfile("manifest.json"))["claims_completeness"]
     demand(is_whole, "this is a part of a history, which 'audit-service verify' verifies, and this script does not")
     size, root = open_checkpoint(tar.extractfile("checkpoint").read(), sys.argv[2])

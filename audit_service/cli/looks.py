@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from audit_service.cli.connection import actor, change
-from audit_service.storage.outages import DATABASE_ERRORS
+from audit_service.storage.outages import DATABASE_ERRORS, driver_error
 from audit_service.trail.append import append_within
 from audit_service.trail.looks import question_details
 from audit_service.vocabulary import AdminAction
@@ -17,4 +17,4 @@ def record_look(action: AdminAction, target: str, given: dict[str, Any]) -> None
         with change(quiet=True) as session:
             append_within(session.connection(), [actor().did(action, target, question_details(given))])
     except DATABASE_ERRORS as error:
-        click.echo(f"this look could not be recorded: {type(error).__name__}", err=True)
+        click.echo(f"this look could not be recorded: {str(driver_error(error)).strip().splitlines()[0]}", err=True)

@@ -40,7 +40,8 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--remember",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A file of yours: the newest checkpoint seen is kept there, and an older or another history is refused.",
+    help="A file of yours: the newest checkpoint seen of a whole history is kept there, and an older or another "
+    "history is refused.",
 )
 @click.option(
     "--max-unsigned",

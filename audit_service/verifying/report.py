@@ -127,11 +127,13 @@ class Report:
             return "nothing is proven"
         what = self._what(self.proven.checkpoint.size)
         if Code.NO_KEY in self.counts:
-            return f"self-consistent only: {what}, whose signature nobody has checked: give --vkey or --policy"
-        parts = [f"{what}, signed by {' and '.join(self.proven.signers)}"]
-        for name, time in sorted(self.proven.times.items()):
-            parts.append(f"cosigned by {name} at {datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M:%SZ}")
-        sentence = f"{'proven' if self.verdict is Verdict.PROVEN else 'proven only in part'}: {', '.join(parts)}"
+            remedy = "give --vkey, or a --policy with a line 'log KEY'"
+            sentence = f"self-consistent only: {what}, whose signature nobody has checked: {remedy}"
+        else:
+            parts = [f"{what}, signed by {' and '.join(self.proven.signers)}"]
+            for name, time in sorted(self.proven.times.items()):
+                parts.append(f"cosigned by {name} at {datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M:%SZ}")
+            sentence = f"{'proven' if self.verdict is Verdict.PROVEN else 'proven only in part'}: {', '.join(parts)}"
         if self.unsigned > 0:
             age = "" if self.unsigned_seconds is None else f" (the oldest for {self.unsigned_seconds:.0f} s)"
             sentence += f"; {self.unsigned} newer {_events(self.unsigned, 'is', 'are')} not signed yet{age}"

@@ -64,6 +64,13 @@ def test_the_script_is_short_and_stands_alone() -> None:
     assert not any("audit_service" in names for names in imported)
 
 
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_what_was_forgotten_is_told(trail: SignedTrail, tmp_path: Path) -> None:
+    bundle = tmp_path / "history.tar.gz"
+    assert verify(bundle).stderr.startswith("NOT VERIFIED: Verify a bundle without audit-service: python3 ")
+    assert verify(bundle, trail.origin).stderr == "NOT VERIFIED: this is no public key of a log\n"
+
+
 def test_a_real_bundle(trail: SignedTrail, tmp_path: Path) -> None:
     size = int((tmp_path / "newest").read_text().splitlines()[1])
     done = verify(tmp_path / "history.tar.gz", trail.verifier, tmp_path / "older", tmp_path / "newest")

@@ -4,6 +4,7 @@ import pytest
 
 from audit_service.proofs.checkpoint import Checkpoint
 from audit_service.verifying.checkpoints import Known
+from audit_service.verifying.findings import Code, Finding
 from audit_service.verifying.report import Report
 
 KNOWN = Known(Checkpoint("example", 9, bytes(32)), b"", "the history", ["KEY"], {}, is_trusted=True, is_enough=True)
@@ -25,3 +26,11 @@ def test_the_conclusion_counts_what_there_is(unsigned: int, erased: int, declare
     report.proven = KNOWN
     report.unsigned, report.erased, report.declared = unsigned, erased, declared
     assert report.conclusion().endswith(end)
+
+
+def test_without_a_key_it_counts_too() -> None:
+    report = Report()
+    report.proven, report.unsigned = KNOWN, 2
+    report.add(Finding(Code.NO_KEY, "no key was given"))
+    assert report.conclusion().startswith("self-consistent only: events 1 to 9 are those of the checkpoint of 9, ")
+    assert report.conclusion().endswith("; 2 newer events are not signed yet")
