@@ -1,6 +1,6 @@
 """The tree over the leaves of a block, and whether the tiles above them are stored as it has them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from audit_service.proofs.merkle import HASH_SIZE, Frontier, root
 from audit_service.proofs.tile_path import BITS, WIDTH
@@ -10,13 +10,22 @@ from audit_service.verifying.source import UNKNOWN, Source
 LENGTH = WIDTH * WIDTH  # events of a block: the leaves below one hash of level 2
 
 
+def lowest_roots(first: int, leaves: Sequence[bytes]) -> dict[int, bytes]:
+    """Return the roots over 256 leaves each that a tile has above *leaves*, by the place of the first of them.
+
+    *leaves* are those of a block, from the event *first* on.
+    """
+    skipped = (1 - first) % WIDTH  # leaves below a hash that did not begin here
+    return {place: root(leaves[place : place + WIDTH]) for place in range(skipped, len(leaves) - WIDTH + 1, WIDTH)}
+
+
 def edges_at(
-    sizes: Sequence[int], first: int, left: Sequence[bytes], leaves: Sequence[bytes]
+    sizes: Sequence[int], first: int, left: Sequence[bytes], leaves: Sequence[bytes], roots: Mapping[int, bytes]
 ) -> dict[int, Sequence[bytes]]:
     """Return the roots of the full subtrees of a block, the largest first, where the whole tree has each of *sizes*.
 
-    These rise, and end in the block. *leaves* are its leaves from the event *first* on, *left* the roots of the full
-    subtrees before it within the block.
+    These rise, and end in the block. *leaves* are its leaves from the event *first* on, *roots* their
+    ``lowest_roots``, *left* the roots of the full subtrees before it within the block.
     """
     tree = Frontier((first - 1) % LENGTH, left)
     edges: dict[int, Sequence[bytes]] = {}
@@ -25,7 +34,7 @@ def edges_at(
         end = size - first + 1
         while place < end:
             if tree.size % WIDTH == 0 and end - place >= WIDTH:
-                tree.append(root(leaves[place : place + WIDTH]), BITS)
+                tree.append(roots[place], BITS)
                 place += WIDTH
             else:
                 tree.append(leaves[place])
@@ -34,21 +43,19 @@ def edges_at(
     return edges
 
 
-def compare_lowest_tile(source: Source, first: int, leaves: Sequence[Sequence[bytes]]) -> list[Finding]:
+def compare_lowest_tile(
+    source: Source, first: int, made: Sequence[bytes], roots: Sequence[Mapping[int, bytes]]
+) -> list[Finding]:
     """Return what is wrong with the tile above the leaves of a block, from the event *first* on.
 
-    *leaves*: those that the block has by its rows, and those that are stored if they differ; the tile may be of
-    either.
+    *made* are the leaves that it has by its rows, *roots* their ``lowest_roots``, and those of the stored leaves if
+    they differ; the tile may be of either.
     """
-    before = first - 1
-    skipped = -before % WIDTH  # leaves below a hash that did not begin here
-    places = range(skipped, len(leaves[0]) - WIDTH + 1, WIDTH)
-    if not places or not source.has_tiles:
+    if not roots[0] or not source.has_tiles:
         return []
-    below = [[each[place : place + WIDTH] for each in leaves] for place in places]
-    roots = [[] if UNKNOWN in made else [root(made), *map(root, others)] for made, *others in below]
-    begin = (before + skipped) // WIDTH
-    return compare_tile(1, begin, roots, source.tile(1, begin // WIDTH))
+    expected = [[] if UNKNOWN in made[place : place + WIDTH] else [each[place] for each in roots] for place in roots[0]]
+    begin = (first - 1 + next(iter(roots[0]))) // WIDTH
+    return compare_tile(1, begin, expected, source.tile(1, begin // WIDTH))
 
 
 def compare_tile(level: int, first: int, roots: Sequence[Sequence[bytes]], tile: bytes | None) -> list[Finding]:

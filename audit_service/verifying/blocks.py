@@ -6,7 +6,7 @@ from typing import NamedTuple
 from audit_service.proofs.entry import Group, missing_entry
 from audit_service.proofs.merkle import leaf_hash
 from audit_service.proving.rows import Event, Malformed, Row
-from audit_service.verifying.block_tree import compare_lowest_tile, edges_at
+from audit_service.verifying.block_tree import compare_lowest_tile, edges_at, lowest_roots
 from audit_service.verifying.findings import Code, Finding, Weight, bad_form, missing, table_name
 from audit_service.verifying.leaves import Erased, Leaves, Mismatch
 from audit_service.verifying.notices import Notice, Notices
@@ -85,9 +85,11 @@ class _Look:
         edges: dict[int, Sequence[bytes]] = {}
         differs = self._made != self._stored
         if task.is_tree:
-            edges = edges_at((*task.sizes, task.last), task.first, task.left, self._made)
-            leaves = [self._made, self._stored] if differs else [self._made]
-            self._findings += compare_lowest_tile(self._source, task.first, leaves)
+            roots = [
+                lowest_roots(task.first, each) for each in ([self._made, self._stored] if differs else [self._made])
+            ]
+            edges = edges_at((*task.sizes, task.last), task.first, task.left, self._made, roots[0])
+            self._findings += compare_lowest_tile(self._source, task.first, self._made, roots)
         return Result(
             task=task,
             findings=self._findings,

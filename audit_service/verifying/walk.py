@@ -97,7 +97,7 @@ class _Walk:
         if head.part:
             events, report.part = part.last, (part.first, part.last)
         fold = Fold(part, known, size, report.add)
-        self._walk(fold, part, events, jobs, progress)
+        is_whole = self._walk(fold, part, events, jobs, progress)
         fold.end(self._source)
         is_wrong = head.root not in fold.roots and report.verdict is not Verdict.TAMPERED  # else it says nothing new
         if is_wrong or not signed <= head.size <= head.events:
@@ -108,7 +108,7 @@ class _Walk:
         if self._last_declared > self._restarted and not head.part:
             words = f"events up to {self._last_declared} are declared missing, and no event after them says so"
             report.add(Finding(Code.DECLARED_WITHOUT_RECORD, words, self._last_declared, table="trail_leaves"))
-        hidden = (self._source.count(head.events) or 0) - self._rows
+        hidden = (self._source.count(head.events) or 0) - self._rows if is_whole else 0
         if hidden > 0:
             words = f"{hidden} rows are not found by a seq of the log, and may be by what else somebody looks for"
             report.add(Finding(Code.OUT_OF_RANGE, words))
@@ -116,8 +116,8 @@ class _Walk:
         report.erased = self._erasures.count
         self._conclude(fold, events, max_unsigned)
 
-    def _walk(self, fold: Fold, tree: Part, events: int, jobs: int, progress: Progress) -> None:
-        """Look at all blocks, and put them together."""
+    def _walk(self, fold: Fold, tree: Part, events: int, jobs: int, progress: Progress) -> bool:
+        """Look at all blocks, and put them together; return whether there is something in each."""
         spans = chain(blocks(tree.first, tree.last, LENGTH), blocks(tree.last + 1, events, LENGTH))
         tasks = (Task(first, last, first <= tree.last, *fold.wanted(first, last)) for first, last in spans)
         with _looking(self._opener, self._source, jobs) as look:
@@ -125,7 +125,7 @@ class _Walk:
                 task = result.task
                 if result.is_empty:  # a size that was made up may be any
                     self._report.add(missing(task.first, events))
-                    return
+                    return False
                 self._report.extend(result.findings)
                 self._report.declared += result.declared
                 self._rows += result.rows
@@ -137,6 +137,7 @@ class _Walk:
                     fold.add(result, self._source)
                 self._report.events = task.last
                 progress(task.last - tree.first + 1, events - tree.first + 1)
+        return True
 
     def _conclude(self, fold: Fold, events: int, max_unsigned: float) -> None:
         """Say how far the history is proven, and what is not."""
