@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from audit_service.errors import AuditError
+from audit_service.signing.database import Database
 from audit_service.signing.head_file import only_signer
 from audit_service.signing.lifecycle import restart_log
 from audit_service.signing.loop import sign_once
@@ -77,14 +78,23 @@ def test_a_restart_that_is_not_committed_yet_is_no_other_log(
     trail: SignedTrail, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     trail.sign()
-    with psycopg.connect(database_url) as holder, ThreadPoolExecutor() as pool:
+    place = trail.settings.url
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = %s"
+    with (
+        Database(place.update_query_dict({"options": "-c lock_timeout=60s"})) as database,
+        psycopg.connect(database_url) as holder,
+        psycopg.connect(database_url, autocommit=True) as looker,
+        ThreadPoolExecutor() as pool,
+    ):
+
+        def wait_for_waiters(count: int) -> None:
+            wait_until(lambda: looker.execute(waiting, (place.database,)).fetchone() == (count,), f"not {count} wait")
+
         holder.execute("SELECT size FROM trail_head FOR UPDATE")
-        restart = pool.submit(restart_log, trail.database, trail.key_file, "tests.example", "test", by=ACTOR)
+        restart = pool.submit(restart_log, database, trail.key_file, "tests.example", "test", by=ACTOR)
+        wait_for_waiters(1)  # the new key is in its place, and the new log is not committed
         with trail.signing():
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = %s"
-            name = (make_url(database_url).database,)
-            with psycopg.connect(database_url, autocommit=True) as looker:
-                wait_until(lambda: looker.execute(waiting, name).fetchone() == (2,), "the signer does not wait")
+            wait_for_waiters(2)
             holder.rollback()
             restart.result()
             wait_until(lambda: signed(trail) == 2, "it is not signed")
