@@ -1,6 +1,5 @@
 """The command that verifies the history, and by nothing but keys that it is given."""
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -17,6 +16,7 @@ from audit_service.proofs.keys import Algorithm, parse_verifier
 from audit_service.proofs.note import LARGEST as LARGEST_NOTE
 from audit_service.proofs.policy import LARGEST as LARGEST_POLICY
 from audit_service.proofs.policy import Policy, parse_policy
+from audit_service.proving.workers import JOBS
 from audit_service.storage.outages import DATABASE_ERRORS, driver_error
 from audit_service.storage.schema import require_newest
 from audit_service.verifying.checkpoints import Trust
@@ -56,7 +56,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "-j",
     "--jobs",
     type=click.IntRange(1, 64),
-    default=min(2, os.cpu_count() or 1),
+    default=JOBS,
     show_default=True,
     help="Processes that do the work.",
 )

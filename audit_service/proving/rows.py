@@ -49,6 +49,12 @@ class Malformed(NamedTuple):
     column: str
     why: str
 
+    @property
+    def words(self) -> str:
+        """What is wrong, as a sentence without its full stop."""
+        what = f"{self.column} {self.why}".lstrip()
+        return f"the {self.kind} event {self.seq} is not one that this program has written: {what}"
+
 
 Row = Event | Malformed
 

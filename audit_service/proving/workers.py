@@ -1,5 +1,6 @@
 """Processes that share a long work: each does parts of it, and the results come in the order of the parts."""
 
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from multiprocessing import get_context
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from audit_service.serving.parent import end_with_parent
+
+JOBS = min(2, os.cpu_count() or 1)  # processes, unless somebody says otherwise
 
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)

@@ -1,13 +1,12 @@
 """Leaves of events that have none yet: made by the signer, or ahead of it by other processes if there are many."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from audit_service.errors import SignerStopped
@@ -15,9 +14,8 @@ from audit_service.proofs.entry import missing_entry
 from audit_service.proofs.merkle import leaf_hash
 from audit_service.proving.leaves import entry_of, make_openings, read_erasures, read_leaves, without_erased
 from audit_service.proving.rows import Event, Malformed, Row, read_rows
-from audit_service.proving.workers import worker_processes
-from audit_service.signing.database import PATIENCE
-from audit_service.storage.database import make_engine
+from audit_service.proving.workers import JOBS, worker_processes
+from audit_service.signing.database import Database
 from audit_service.storage.outages import DATABASE_ERRORS
 
 STEP = 1000  # events that are in memory at once: a traceback may have 64 KiB
@@ -53,11 +51,10 @@ def made_ahead(url: URL, chunks: Sequence[Chunk]) -> Iterator[Made]:
     Of many they are made by other processes meanwhile. An event that is no leaf yet is never changed, so it does not
     matter when it is read. What these processes cannot make is not made.
     """
-    count = min(2, os.cpu_count() or 1)
-    if len(chunks) < MANY or count == 1:
+    if len(chunks) < MANY or JOBS == 1:
         yield nothing_made
         return
-    with worker_processes(count, partial(_reader, url)) as run:
+    with worker_processes(JOBS, partial(Database, url)) as run:
         made = zip(chunks, run(_try, iter(chunks)), strict=False)  # it ends early if a process is killed
 
         def take(chunk: Chunk) -> list[NewLeaf] | None:
@@ -70,18 +67,9 @@ def made_ahead(url: URL, chunks: Sequence[Chunk]) -> Iterator[Made]:
         yield take
 
 
-@contextmanager
-def _reader(url: URL) -> Iterator[Engine]:
-    engine = make_engine(url, patience=PATIENCE)
+def _try(database: Database, chunk: Chunk) -> list[NewLeaf] | None:
     try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
-def _try(engine: Engine, chunk: Chunk) -> list[NewLeaf] | None:
-    try:
-        with engine.begin() as connection:
+        with database.read() as connection:
             return make_leaves(connection, chunk)
     except (SignerStopped, *DATABASE_ERRORS):
         return None  # the signer meets the same, and tells of it
@@ -129,7 +117,5 @@ def _no_event(seq: int, here: list[Row]) -> SignerStopped:
     if len(here) > 1:
         return SignerStopped("duplicate", f"{len(here)} events have the seq {seq}. {RESTART}")
     if here and isinstance(here[0], Malformed):
-        row = here[0]
-        what = f"the {row.kind} event {seq} is not one that this program has written: {row.column} {row.why}"
-        return SignerStopped("bad_form", f"{what}. {RESTART}")
+        return SignerStopped("bad_form", f"{here[0].words}. {RESTART}")
     return SignerStopped("gap", f"the event {seq} is missing. {RESTART}")

@@ -84,8 +84,10 @@ class Signer:
         with self._database.read() as connection:
             log = self._unchanged(connection)
             events = connection.scalar(select(TrailHead.size)) or 0
+            declared = _declared(connection, log)
+            sizes = range(self.size, events - CHUNK + 1, CHUNK)
             return [
-                self._chunk(connection, log, size, size + CHUNK) for size in range(self.size, events - CHUNK + 1, CHUNK)
+                Chunk(size + 1, size + CHUNK, declared if size < log.declared else 0, log.declared) for size in sizes
             ]
 
     def take_in(self, made: Made = nothing_made) -> int:
@@ -102,7 +104,7 @@ class Signer:
             last = min(events, self.size + CHUNK)
             if last == self.size:
                 return 0
-            chunk = self._chunk(connection, log, self.size, last)
+            chunk = Chunk(self.size + 1, last, _declared(connection, log), log.declared)
             leaves = made(chunk) or make_leaves(connection, chunk)
         size = self.size
         self._edge.append(hash_ for _, hash_, _ in leaves)
@@ -125,11 +127,6 @@ class Signer:
         if log is None or (log.log_id, log.size, log.root) != known:
             raise LogChanged
         return log
-
-    @staticmethod
-    def _chunk(connection: Connection, log: Log, size: int, last: int) -> Chunk:
-        declared = _declared(connection, log) if size < log.declared else 0
-        return Chunk(size + 1, last, declared, log.declared)
 
     def sign(self) -> StoredCheckpoint | None:
         """Sign the tree as it is, and return the checkpoint; None if it is signed already.
@@ -239,7 +236,12 @@ def _rollback(detail: str) -> SignerStopped:
 
 
 def _declared(connection: Connection, log: Log) -> int:
-    """Return up to where events may be missing: the log says so, and an event from when it was begun anew."""
+    """Return up to where events may be missing: the log says so, and an event from when it was begun anew.
+
+    It is 0 for a log that is beyond.
+    """
+    if log.size >= log.declared:
+        return 0
     query = select(func.max(AdminEvent.seq)).where(AdminEvent.action == AdminAction.LOG_RESTARTED)
     restarted = connection.scalar(query.where(AdminEvent.target == log.origin)) or 1
     return min(log.declared, restarted - 1)

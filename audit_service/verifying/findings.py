@@ -109,10 +109,8 @@ def missing(first: int, last: int) -> Finding:
 
 def bad_form(row: Row, why: str = "") -> Finding:
     """Return the finding that this program has not written a row. *why* says it of one that is an event."""
-    kind, column = (row.kind, row.column) if isinstance(row, Malformed) else (row.form.kind, "")
-    what = f"{column} {row.why}".lstrip() if isinstance(row, Malformed) else why
-    words = f"the {kind} event {row.seq} is not one that this program has written: {what}"
-    return Finding(Code.BAD_FORM, words, seq=row.seq, table=table_name(row), column=column or None)
+    bad = row if isinstance(row, Malformed) else Malformed(row.seq, row.form.kind, "", why)
+    return Finding(Code.BAD_FORM, bad.words, seq=bad.seq, table=table_name(bad), column=bad.column or None)
 
 
 def table_name(row: Row) -> str:

@@ -59,6 +59,10 @@ def test_many_are_made_by_other_processes(long_trail: SignedTrail) -> None:
     with long_trail.database.read() as connection:
         assert StoredTree(connection).root(EVENTS) == whole.root
     assert again.size == EVENTS + 1
+    restart_log(long_trail.database, long_trail.key_file, "tests.example", "test", by=ACTOR)
+    assert take_in(long_trail, long_trail.signer()) == [True] * 10 + [False]
+    with long_trail.database.read() as connection:
+        assert StoredTree(connection).root(again.size) == again.root
 
 
 def test_what_stops_the_signer_is_told_by_itself(long_trail: SignedTrail) -> None:
