@@ -4,7 +4,7 @@ import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from tests.support.databases import EmptiedDatabase, migrated, new_postgres_data
 from tests.support.host_app import close_host, create_host
 from tests.support.postgres import FORGETFUL, NoPostgresError, memory, private_postgres
 from tests.support.reader import Reader
+from tests.support.signed_trail import SignedTrail
 
 
 def pytest_collection_finish() -> None:
@@ -173,6 +174,15 @@ def recorder(database_url: str, tmp_path: Path) -> Iterator[Recorder]:
     with SaveThrough(recorder):
         yield recorder
     recorder.stop()
+
+
+@pytest.fixture
+def found_trail(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SignedTrail]:
+    """A trail that commands find by the environment. Nothing of it is signed yet."""
+    monkeypatch.setenv("AUDIT_DATABASE_URL", database_url)
+    monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path / "data"))
+    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
+        yield trail
 
 
 @pytest.fixture

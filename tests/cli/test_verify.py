@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +25,12 @@ from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def trail(
-    database_url: str, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[SignedTrail]:
+def trail(found_trail: SignedTrail, recorder: Recorder) -> SignedTrail:
     """Three hundred events that are signed, in the database of the command."""
-    monkeypatch.setenv("AUDIT_DATABASE_URL", database_url)
-    monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path / "data"))
-    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
-        trail.start()
-        recorder.record_all([*LoginFactory.copies(297), ErrorFactory.build(), AdminFactory.build()])
-        trail.sign()
-        yield trail
+    found_trail.start()
+    recorder.record_all([*LoginFactory.copies(297), ErrorFactory.build(), AdminFactory.build()])
+    found_trail.sign()
+    return found_trail
 
 
 def verified(trail: SignedTrail, *options: object) -> Result:

@@ -7,8 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,23 +26,18 @@ Change = Callable[[bytes], bytes]
 
 
 @pytest.fixture
-def trail(
-    recorder: Recorder, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[SignedTrail]:
-    monkeypatch.setenv("AUDIT_DATABASE_URL", database_url)
-    monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path / "data"))
+def trail(found_trail: SignedTrail, recorder: Recorder, tmp_path: Path) -> SignedTrail:
     recorder.record_all(
         LoginFactory.copies(300, username="Zo\u00eb", details={"a": [1.5, None, {"},": '"openings":'}]})
     )
     LoginFactory(username="eve")
     ErrorFactory(message='},"openings":null,"where":null')
     AdminFactory()
-    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
-        (tmp_path / "older").write_bytes(signed_note(trail))
-        assert run("erase", "--username", "eve", "--groups", "who", "--reason", "asked for", "--yes").exit_code == 0
-        (tmp_path / "newest").write_bytes(signed_note(trail))
-        assert run("bundle", str(tmp_path / "history.tar.gz")).exit_code == 0
-        yield trail
+    (tmp_path / "older").write_bytes(signed_note(found_trail))
+    assert run("erase", "--username", "eve", "--groups", "who", "--reason", "asked for", "--yes").exit_code == 0
+    (tmp_path / "newest").write_bytes(signed_note(found_trail))
+    assert run("bundle", str(tmp_path / "history.tar.gz")).exit_code == 0
+    return found_trail
 
 
 def signed_note(trail: SignedTrail) -> bytes:

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -53,17 +52,12 @@ def trail(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> Itera
 
 
 @pytest.fixture
-def signed(
-    recorder: Recorder, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[SignedTrail]:
-    """A trail that commands find by the environment."""
-    monkeypatch.setenv("AUDIT_DATABASE_URL", database_url)
-    monkeypatch.setenv("AUDIT_DATA_DIR", str(tmp_path / "data"))
+def signed(found_trail: SignedTrail, recorder: Recorder) -> SignedTrail:
+    """A trail that commands find by the environment, signed in two checkpoints."""
     recorder.record_all(LoginFactory.copies(600, username="Zo\u00eb", details={"a": [1.5, None]}))
     ErrorFactory()
     AdminFactory()
-    with closing(SignedTrail(database_url, tmp_path / "signer")) as trail:
-        trail.sign()
-        recorder.record_all(LoginFactory.copies(50))
-        trail.sign()
-        yield trail
+    found_trail.sign()
+    recorder.record_all(LoginFactory.copies(50))
+    found_trail.sign()
+    return found_trail
